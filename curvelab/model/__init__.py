@@ -1,0 +1,1 @@
+"""The nouns of curvelab. This package imports nothing else of ours."""

@@ -1,0 +1,143 @@
+"""What an importer is: a card, a recognition and a `read`, one file per format in curvelab/importers/.
+
+An importer file holds, top to bottom: its docstring card, and one function decorated with `@importer`:
+
+    @importer(title="Hugging Face trainer_state.json", globs=("trainer_state.json",), marks=(b'"log_history"',))
+    def read(source: Source) -> Log: ...
+
+Recognition is data: a file is claimed when its name fits one of `globs` and, where `marks` are given, its first bytes
+hold one of them. `read` keeps every readable record, says in `Log.damage` what it dropped (file, line or byte, reason,
+count), and raises UnreadableError only when nothing at all can be read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+
+from curvelab.model.errors import UnreadableError
+from curvelab.model.log import Log
+
+HEAD = 64 * 1024  # bytes of a file that recognition may look at
+MAX_FILE = 8 * 1024**3  # bytes; larger logs are refused with a message rather than filling the memory
+MAX_UNPACKED = 2 * 1024**3  # bytes that a .gz may unpack to
+MAX_GZ_RATIO = 1200  # deflate cannot pack better than about 1,032 : 1, so more than this is no honest archive
+LFS_MARK = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A regular file at the size it had when it was first looked at; a growing file is read up to that size."""
+
+    path: Path
+    size: int
+
+    @classmethod
+    def at(cls, path: Path) -> Source:
+        """Look at a path. Raises UnreadableError for what is no regular file, or is too large."""
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError) as error:
+            raise UnreadableError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError(path, "is not a regular file; skipped")
+        if status.st_size > MAX_FILE:
+            raise UnreadableError(path, f"{status.st_size:,} bytes are over the limit of {MAX_FILE:,}; skipped")
+        return cls(path, status.st_size)
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes, unpacked when the file is a gzip."""
+        raw = self._read(HEAD)
+        if raw[:2] == b"\x1f\x8b":
+            return zlib.decompressobj(31).decompress(raw, HEAD) if len(raw) > 2 else b""
+        return raw
+
+    def read_bytes(self) -> bytes:
+        """The whole file up to the size at opening; a gzip comes unpacked (a cut one as far as it goes)."""
+        raw = self._read(self.size)
+        return self._unpacked(raw) if raw[:2] == b"\x1f\x8b" else raw
+
+    def _read(self, limit: int) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                return file.read(min(limit, self.size))
+        except OSError as error:
+            raise UnreadableError(self.path, f"cannot be read ({error.strerror or error})") from None
+
+    def _unpacked(self, raw: bytes) -> bytes:
+        unpacker = zlib.decompressobj(31)
+        limit = min(MAX_UNPACKED, max(len(raw) * MAX_GZ_RATIO, HEAD))
+        try:
+            data = unpacker.decompress(raw, limit)
+        except zlib.error as error:
+            raise UnreadableError(self.path, f"damaged gzip ({error}); nothing was kept") from None
+        if unpacker.unconsumed_tail:
+            raise UnreadableError(self.path, f"unpacks to more than {limit:,} bytes; skipped")
+        if unpacker.unused_data[:2] == b"\x1f\x8b":  # several members in one file: the standard library joins them
+            try:
+                return gzip.decompress(raw)
+            except (OSError, EOFError, zlib.error):
+                return data
+        return data
+
+
+@dataclass(frozen=True)
+class Importer:
+    """A format that curvelab reads. `format` is the name of its file; `names` brings raw names to `train/…`, `eval/…`."""
+
+    format: str
+    title: str
+    card: str
+    globs: tuple[str, ...]
+    marks: tuple[bytes, ...]
+    read: Callable[[Source], Log]
+    names: Callable[[str], str] = field(default=lambda raw: raw)
+
+    def claims_name(self, name: str) -> bool:
+        """Whether a file of this name may be of this format."""
+        return any(fnmatchcase(name, glob) for glob in self.globs)
+
+    def claims(self, source: Source) -> bool:
+        """Whether this importer reads the file: its name fits and its first bytes bear a mark."""
+        if not self.claims_name(source.path.name):
+            return False
+        return not self.marks or any(mark in source.head for mark in self.marks)
+
+
+def importer(
+    *,
+    title: str,
+    globs: tuple[str, ...],
+    marks: tuple[bytes, ...] = (),
+    names: Callable[[str], str] | Mapping[str, str] | None = None,
+) -> Callable[[Callable[[Source], Log]], Importer]:
+    """Make an Importer of the decorated `read`; its format is the module's name, its card the module's docstring."""
+    import sys
+
+    if isinstance(names, Mapping):
+        table = dict(names)
+        rename: Callable[[str], str] = lambda raw: table.get(raw, raw)  # noqa: E731
+    else:
+        rename = names or (lambda raw: raw)
+
+    def wrap(read: Callable[[Source], Log]) -> Importer:
+        module = sys.modules[read.__module__]
+        return Importer(
+            format=read.__module__.rpartition(".")[2].replace("_", "-"),
+            title=title,
+            card=module.__doc__ or "",
+            globs=globs,
+            marks=marks,
+            read=read,
+            names=rename,
+        )
+
+    return wrap
