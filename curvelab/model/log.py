@@ -61,6 +61,7 @@ class Log:
     exit_code  exit code in the log, where there is one (0 alone is no mark of completion)
     restarts   positions (`order`) at which the log itself says that a new process began
     identity   words the file has for the run: "id", "name", "project", "group"
+    reached    last optimizer step that the file says was done (logged or not), None when it does not say
     checkpoint_steps   steps of checkpoints that the log or its folder names
     skipped    raw name -> how many values were no numbers (texts, histograms, images): counted, not kept
     """
@@ -71,6 +72,7 @@ class Log:
     timed: tuple[TimedSeries, ...] = ()
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     plan: int | None = None
+    reached: int | None = None
     finished: bool | None = None
     exit_code: int | None = None
     restarts: tuple[int, ...] = ()

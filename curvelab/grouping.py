@@ -1,0 +1,170 @@
+"""Which logs belong to one training run.
+
+Two questions, in this order. Where does a file live? Sub-folders that trainers make (checkpoint-N, runs/<time>_<host>,
+wandb/offline-run-...) belong to the folder above them: its home. And do the logs of one home agree? Two logs are of one
+training when they hold the same loss at the same steps, or when one goes on where the other stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from curvelab.model.log import Log, RawSeries
+
+_CHECKPOINT = re.compile(r"^checkpoint-\d+$")
+_WANDB_RUN = re.compile(r"^(offline-)?run-\d{8}_\d{6}-\w+$")
+_HPARAMS = re.compile(r"^\d{9,}(\.\d+)+$")  # Transformers puts its hparams file into <unix time>.<fraction>
+_EVENT_ROOTS = frozenset(("runs", "logs", "log", "tensorboard", "tb", "tb_logs", "events", "tensorboard_logs"))
+SPLITS = {"train": "train", "eval": "eval", "validation": "eval", "valid": "eval", "val": "eval", "test": "test"}
+
+_FLOAT32 = 3e-7  # relative: two float32 roundings of one number
+_ENOUGH = 3  # equal, differing values at equal steps that make a coincidence unbelievable
+
+
+@dataclass(frozen=True)
+class Group:
+    """The logs of one run, and the folder or file at which it was found."""
+
+    path: Path
+    logs: tuple[Log, ...]
+
+
+def group(logs: Sequence[Log], root: Path) -> list[Group]:
+    """Split the logs found below `root` into runs, in the order of their paths."""
+    homes: dict[Path, list[Log]] = defaultdict(list)
+    for log in logs:
+        homes[home_of(log, root)].append(log)
+    groups: list[Group] = []
+    for home, members in homes.items():
+        runs = _agreeing(_units(members))
+        for run in runs:
+            single = len(run) == 1 and (len(runs) > 1 or len(logs) == 1)
+            place = run[0].path if root == run[0].path else (run[0].path.parent if single else home)
+            groups.append(Group(place if len(runs) > 1 or root == place else home, tuple(run)))
+    return sorted(groups, key=lambda g: str(g.path))
+
+
+def home_of(log: Log, root: Path) -> Path:
+    """The folder of the run that a file belongs to, never above `root`."""
+    folder = log.path.parent
+    if root == log.path:
+        return folder
+    while folder != root and root in folder.parents:
+        name, above = folder.name, folder.parent
+        if _CHECKPOINT.match(name) or _WANDB_RUN.match(name) or name == "latest-run":
+            folder = above
+        elif name == "wandb" or (log.format == "tensorboard" and (_HPARAMS.match(name) or name in SPLITS)):
+            folder = above
+        elif log.format == "tensorboard" and above.name in _EVENT_ROOTS and above != root:
+            folder = above.parent
+        else:
+            break
+    return folder
+
+
+def _units(logs: Sequence[Log]) -> list[list[Log]]:
+    """Logs that are one log by their place alone: event files of one folder, the checkpoints' states, one W&B id."""
+    units: dict[tuple[str, str], list[Log]] = defaultdict(list)
+    for log in sorted(logs, key=lambda log: str(log.path)):
+        if log.format == "tensorboard":
+            folder = log.path.parent
+            while folder.name in SPLITS or _HPARAMS.match(folder.name):
+                folder = folder.parent
+            key = str(folder)
+        elif log.format == "trainer-state":
+            key = ""
+        else:
+            key = log.identity.get("id") or str(log.path)
+        units[log.format, key].append(log)
+    return list(units.values())
+
+
+def _agreeing(units: list[list[Log]]) -> list[list[Log]]:
+    """Join units that are logs of one training; the others stay runs of their own."""
+    parent = list(range(len(units)))
+
+    def top(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for i in range(len(units)):
+        for j in range(i):
+            if _same_training(units[i], units[j]):
+                parent[top(i)] = top(j)
+    runs: dict[int, list[Log]] = defaultdict(list)
+    for i, unit in enumerate(units):
+        runs[top(i)].extend(unit)
+    joined = list(runs.values())
+    empty = [run for run in joined if not any(len(s) for log in run for s in log.series)]
+    full = [run for run in joined if run not in empty]
+    if len(full) == 1:  # files without values (hparams, a header only) belong to the one run that is there
+        return [full[0] + [log for run in empty for log in run]]
+    return joined
+
+
+def _same_training(one: list[Log], other: list[Log]) -> bool:
+    if one[0].format == other[0].format:
+        return _goes_on(one, other) or _goes_on(other, one)
+    a, b = _losses(one), _losses(other)
+    for name in a.keys() & b.keys():
+        steps, i, j = np.intersect1d(a[name][0], b[name][0], return_indices=True)
+        x, y = a[name][1][i], b[name][1][j]
+        equal = np.isclose(x, y, rtol=_FLOAT32, atol=1e-30)
+        if len(steps) and len(np.unique(x[equal])) >= min(_ENOUGH, len(steps)):
+            return True
+    return False
+
+
+def _goes_on(first: list[Log], second: list[Log]) -> bool:
+    """Whether `second` is the same training resumed: it begins inside or right after `first`, with its settings."""
+    a, b = _span(first), _span(second)
+    if a is None or b is None or not a[0] < b[0] <= a[1] + 2 * a[2]:
+        return False
+    return _arguments(first) == _arguments(second)
+
+
+def _span(logs: list[Log]) -> tuple[int, int, int] | None:
+    """First step, last step and the usual distance between logs."""
+    losses = _losses(logs)
+    if not losses:
+        return None
+    steps = np.unique(np.concatenate([steps for steps, _ in losses.values()]))
+    gap = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
+    return int(steps[0]), int(steps[-1]), gap
+
+
+_COMPARED = ("learning_rate", "max_steps", "num_train_epochs", "per_device_train_batch_size", "seed", "lr_scheduler_type",
+             "output_dir", "gradient_accumulation_steps", "max_grad_norm", "model_type", "vocab_size")  # fmt: skip
+
+
+def _arguments(logs: list[Log]) -> dict[str, object]:
+    merged: dict[str, object] = {}
+    for log in logs:
+        for values in log.settings.values():
+            merged.update({k: values[k] for k in _COMPARED if k in values})
+    return merged
+
+
+def _losses(logs: list[Log]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The last logged value a step of the train and eval loss, whatever the format calls them."""
+    parts: dict[str, list[RawSeries]] = defaultdict(list)
+    for log in logs:
+        for series in log.series:
+            if series.name in ("loss", "train/loss"):
+                parts["train"].append(series)
+            elif series.name in ("eval_loss", "eval/loss"):
+                parts["eval"].append(series)
+    out = {}
+    for name, series_list in parts.items():
+        step = np.concatenate([s.step for s in series_list])
+        value = np.concatenate([s.value for s in series_list])
+        steps, last = np.unique(step[::-1], return_index=True)
+        out[name] = (steps, value[::-1][last])
+    return out

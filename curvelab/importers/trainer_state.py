@@ -1,0 +1,203 @@
+"""Hugging Face `trainer_state.json`: the log that every Transformers and TRL run leaves in its checkpoints.
+
+What it reads
+-------------
+`log_history`, one entry a log: train rows (loss, grad_norm, learning_rate), eval rows (eval_loss, eval_<set>_loss,
+eval_<metric>) and the final summary row (train_runtime, train_loss), which is kept apart as `final/...`. Beside it the
+plan (max_steps, num_train_epochs) and the logging, eval and save intervals.
+
+Damage
+------
+A file that was cut anywhere is salvaged: every complete entry of log_history is kept. Entries without a step take the
+step of the entry before. Values that are no numbers are counted, not kept.
+
+Names
+-----
+`eval_x` becomes `eval/x`, the summary row `final/x`, everything else `train/x`, as the Transformers callbacks do for
+TensorBoard and W&B.
+
+Limits
+------
+No wall times: they are filled from an event file or W&B log of the same run. A killed run's state ends at its last
+checkpoint. With logging_nan_inf_filter on (the default), NaN losses were replaced before they were logged.
+
+Sources
+-------
+transformers.TrainerState and TrainerCallback documentation; 120 public files.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from typing import Any
+
+import numpy as np
+
+from curvelab.importers._json_text import complete_items, decoded, number, parse
+from curvelab.model.errors import UnreadableError
+from curvelab.model.log import Log, RawSeries
+from curvelab.model.note import Note
+from curvelab.sources import LFS_MARK, Source, importer
+
+_SUMMARY_KEYS = frozenset(
+    ("train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos",
+     "train_tokens_per_second")
+)  # fmt: skip
+_TOKEN_KEYS = ("num_input_tokens_seen", "num_tokens")
+_SETTINGS = (
+    "max_steps", "num_train_epochs", "logging_steps", "eval_steps", "save_steps", "train_batch_size",
+)  # fmt: skip
+_LARGEST_STEP = 2**53  # beyond this a step is no count but damage (streaming runs write 2^63-1 for "no end")
+
+
+def common_name(raw: str) -> str:
+    """`eval_loss` -> `eval/loss`, `loss` -> `train/loss`, `train_runtime` -> `final/train_runtime`."""
+    if raw in _SUMMARY_KEYS:
+        return "final/" + raw
+    for split in ("eval", "test"):
+        if raw.startswith(split + "_"):
+            return f"{split}/{raw[len(split) + 1 :]}"
+    return "train/" + raw
+
+
+@importer(
+    title="Hugging Face trainer_state.json",
+    globs=("trainer_state.json", "trainer_state*.json", "trainer_state.json.gz", "*.trainer_state.json"),
+    names=common_name,
+)
+def read(source: Source) -> Log:
+    """Read one state file. Raises UnreadableError when no entry of a log_history can be read."""
+    if source.head.startswith(LFS_MARK):
+        raise UnreadableError(source.path, "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
+    state, notes = _state_of(source)
+    history = state.get("log_history")
+    if not isinstance(history, list):
+        raise UnreadableError(source.path, "holds no log_history list; nothing to read")
+    columns = _Columns()
+    bad = 0
+    for position, entry in enumerate(history):
+        if isinstance(entry, dict):
+            columns.add(position, entry)
+        else:
+            bad += 1
+    if bad:
+        notes.append(_warning(source, f"{bad} entries of log_history are no objects; {len(history) - bad} kept"))
+    if columns.guessed:
+        notes.append(_warning(source, f"{columns.guessed} entries have no usable step; took the step of the entry before"))
+    return Log(
+        path=source.path,
+        format="trainer-state",
+        series=columns.series(),
+        settings={source.path.name: {k: state[k] for k in _SETTINGS if state.get(k) is not None}},
+        plan=_count(state.get("max_steps")),
+        reached=_count(state.get("global_step")),
+        finished=True if "train_runtime" in columns.values else None,
+        checkpoint_steps=_checkpoints(source, state),
+        skipped=columns.skipped,
+        notes=tuple(notes),
+        damage=tuple(n for n in notes if n.level == "warning"),
+    )
+
+
+def _state_of(source: Source) -> tuple[dict[str, Any], list[Note]]:
+    """The state as a dict, and what had to be repaired."""
+    raw = source.read_bytes()
+    if not raw.strip(b"\x00 \t\r\n"):
+        raise UnreadableError(source.path, "is empty; nothing to read")
+    try:
+        state = parse(raw)
+    except ValueError as error:
+        return _salvaged(source, decoded(raw), str(error))
+    if not isinstance(state, dict):
+        raise UnreadableError(source.path, "is not a JSON object; nothing to read")
+    return state, []
+
+
+def _salvaged(source: Source, text: str, why: str) -> tuple[dict[str, Any], list[Note]]:
+    """The complete entries of a cut or damaged state file and the scalar fields around them."""
+    found = re.search(r'"log_history"\s*:\s*\[', text)
+    if not found:
+        raise UnreadableError(source.path, f"no JSON ({why}) and no log_history in it; nothing to read")
+    items = list(complete_items(text, found.end() - 1))
+    state: dict[str, Any] = {"log_history": [item for _, item in items]}
+    around = text[: found.start()] + text[items[-1][0] if items else found.end() :]
+    for key in (*_SETTINGS, "global_step"):
+        scalar = re.search(rf'"{key}"\s*:\s*(-?\d{{1,18}}(?:\.\d+)?)\s*[,}}\r\n]', around)
+        if scalar:
+            state[key] = float(scalar.group(1)) if "." in scalar.group(1) else int(scalar.group(1))
+    line = text.count("\n", 0, items[-1][0] if items else found.end()) + 1
+    note = Note(
+        level="warning",
+        text=f"cut or damaged ({why}); the {len(items)} complete entries before that were kept",
+        file=str(source.path),
+        line=line,
+    )
+    return state, [note]
+
+
+class _Columns:
+    """Raw key -> growing columns of step, value, epoch, tokens, order."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[array[int], array[float], array[float], array[float], array[int]]] = {}
+        self.skipped: dict[str, int] = {}
+        self.guessed = 0
+        self._step = 0
+
+    def add(self, position: int, entry: dict[str, Any]) -> None:
+        step = _count(entry.get("step"))
+        if step is None:
+            step = self._step
+            self.guessed += 1
+        self._step = step
+        epoch = number(entry.get("epoch"))
+        tokens = next((number(entry[k]) for k in _TOKEN_KEYS if k in entry), None)
+        for key, item in entry.items():
+            if key in ("step", "epoch") or item is None:
+                continue
+            value = number(item)
+            if value is None:
+                self.skipped[key] = self.skipped.get(key, 0) + 1
+                continue
+            columns = self.values.get(key)
+            if columns is None:
+                columns = self.values[key] = (array("q"), array("d"), array("d"), array("d"), array("q"))
+            columns[0].append(step)
+            columns[1].append(value)
+            columns[2].append(math.nan if epoch is None else epoch)
+            columns[3].append(math.nan if tokens is None else tokens)
+            columns[4].append(position)
+
+    def series(self) -> tuple[RawSeries, ...]:
+        return tuple(
+            RawSeries(
+                name=key,
+                step=np.frombuffer(step, dtype=np.int64),
+                value=np.frombuffer(value, dtype=np.float64),
+                epoch=np.frombuffer(epoch, dtype=np.float64),
+                tokens=np.frombuffer(tokens, dtype=np.float64),
+                order=np.frombuffer(order, dtype=np.int64),
+            )
+            for key, (step, value, epoch, tokens, order) in self.values.items()
+        )
+
+
+def _count(value: Any) -> int | None:
+    """A step or a number of steps; None for what cannot be one."""
+    as_number = number(value)
+    if as_number is None or not math.isfinite(as_number) or not 0 <= as_number < _LARGEST_STEP:
+        return None
+    return int(as_number)
+
+
+def _checkpoints(source: Source, state: dict[str, Any]) -> tuple[int, ...]:
+    """Steps of the checkpoints named by the state and by the folder it lies in."""
+    words = (str(state.get("best_model_checkpoint") or ""), source.path.parent.name)
+    found = (re.search(r"checkpoint-(\d{1,15})$", word) for word in words)
+    return tuple(sorted({int(m.group(1)) for m in found if m}))
+
+
+def _warning(source: Source, text: str) -> Note:
+    return Note(level="warning", text=text, file=str(source.path))

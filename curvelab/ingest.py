@@ -1,0 +1,119 @@
+"""load(): a path -> runs. Finds the log files, reads each, groups them to runs, and keeps what could not be read."""
+
+from __future__ import annotations
+
+import glob
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from curvelab.catalogue import importers
+from curvelab.files import find
+from curvelab.grouping import group
+from curvelab.joining import join
+from curvelab.model.errors import UnreadableError, UsageError
+from curvelab.model.log import Log
+from curvelab.model.run import Run
+from curvelab.sources import Importer, Source
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Gathered:
+    """The runs below some paths, and every input that could not be read."""
+
+    runs: list[Run] = field(default_factory=list)
+    errors: list[UnreadableError] = field(default_factory=list)
+
+
+def gather(paths: Iterable[str | Path], progress: Progress | None = None) -> Gathered:
+    """Every run below the paths, in their order. Different paths are never merged; an unreadable one is an error in it."""
+    gathered = Gathered()
+    for path in _expanded(paths):
+        try:
+            _gather(path, gathered, progress)
+        except UnreadableError as error:
+            gathered.errors.append(error)
+    gathered.runs = _uniquely_named(gathered.runs)
+    return gathered
+
+
+def discover(*paths: str | Path) -> list[Run]:
+    """Every run below the paths; an input that cannot be read becomes a warning and is skipped."""
+    gathered = gather(paths)
+    for error in gathered.errors:
+        warnings.warn(str(error), stacklevel=2)
+    return gathered.runs
+
+
+def load(path: str | Path) -> Run:
+    """The one run at a path.
+
+    Raises UnreadableError when nothing there can be read, UsageError when there are several runs.
+    """
+    gathered = gather([path])
+    if len(gathered.runs) == 1:
+        return gathered.runs[0]
+    if gathered.runs:
+        names = ", ".join(run.path for run in gathered.runs[:8])
+        raise UsageError(f"{path}: holds {len(gathered.runs)} runs, not one: {names}; name one, or use discover()")
+    raise gathered.errors[0]
+
+
+def _expanded(paths: Iterable[str | Path]) -> Iterable[Path]:
+    for path in paths:
+        text = str(path)
+        if not Path(text).exists() and glob.has_magic(text):
+            matches = sorted(glob.glob(text, recursive=True))
+            yield from (Path(match) for match in matches or [text])
+        else:
+            yield Path(text)
+
+
+def _gather(path: Path, gathered: Gathered, progress: Progress | None) -> None:
+    found = find(path)
+    logs: list[Log] = []
+    errors = list(found.errors)
+    for source, importer in found.files:
+        if progress:
+            progress(str(source.path))
+        try:
+            logs.append(read(source, importer))
+        except UnreadableError as error:
+            errors.append(error)
+    by_format = {one.format: one for one in importers()}
+    gathered.runs += [join(members, by_format) for members in group(logs, path)]
+    gathered.errors += errors
+    if not logs and not errors:
+        known = ", ".join(g for one in importers() for g in one.globs)
+        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known})")
+
+
+def read(source: Source, importer: Importer) -> Log:
+    """Read one file. An importer's own bug becomes an UnreadableError with its name: one bad file blocks no other."""
+    try:
+        return importer.read(source)
+    except UnreadableError:
+        raise
+    except (MemoryError, RecursionError, ArithmeticError, LookupError, ValueError, TypeError, OSError) as error:
+        message = f"the {importer.format} importer failed ({type(error).__name__}: {error}); please report it"
+        raise UnreadableError(source.path, message) from error
+
+
+def _uniquely_named(runs: list[Run]) -> list[Run]:
+    """Give runs of the same name as much of their folder as tells them apart."""
+    names = [run.name for run in runs]
+    for depth in range(1, 8):
+        clashing = {name for name in names if names.count(name) > 1}
+        if not clashing:
+            break
+        for i, run in enumerate(runs):
+            if names[i] in clashing:
+                folder = Path(run.path) if Path(run.path).is_dir() else Path(run.path).parent
+                names[i] = "/".join(folder.parts[-depth - 1 :])
+    for i, name in enumerate(names):
+        if names[:i].count(name):
+            names[i] = f"{name}-{runs[i].id[:6]}"
+    return [run if run.name == name else replace(run, name=name) for run, name in zip(runs, names, strict=True)]

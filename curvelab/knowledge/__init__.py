@@ -1,0 +1,1 @@
+"""Data only: metric names, settings, words for fixes. Nothing here computes on a run."""
