@@ -1,0 +1,59 @@
+"""curvelab reads training runs after the fact.
+
+    import curvelab
+
+    run = curvelab.load("outputs/my-run")        # trainer_state.json, event files, offline W&B
+    run.frame                                    # every logged value, a pandas DataFrame
+    result = curvelab.diagnose(run)              # what went wrong, since which step, what to change
+    result.verdict, result.findings
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curvelab.diagnosis import diagnose
+    from curvelab.ingest import discover, load
+    from curvelab.model.errors import CurvelabError, UnreadableError, UsageError
+    from curvelab.model.finding import Change, Finding, Fix
+    from curvelab.model.options import Options
+    from curvelab.model.result import Diagnosis, Outcome
+    from curvelab.model.run import Curve, Run
+
+try:
+    __version__ = version("curvelab")
+except PackageNotFoundError:  # a source tree that was not installed
+    __version__ = "0+source"
+
+_HOMES = {
+    "diagnose": "curvelab.diagnosis",
+    "load": "curvelab.ingest",
+    "discover": "curvelab.ingest",
+    "CurvelabError": "curvelab.model.errors",
+    "UnreadableError": "curvelab.model.errors",
+    "UsageError": "curvelab.model.errors",
+    "Change": "curvelab.model.finding",
+    "Finding": "curvelab.model.finding",
+    "Fix": "curvelab.model.finding",
+    "Options": "curvelab.model.options",
+    "Diagnosis": "curvelab.model.result",
+    "Outcome": "curvelab.model.result",
+    "Curve": "curvelab.model.run",
+    "Run": "curvelab.model.run",
+}
+
+__all__ = [
+    "Change", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
+    "UsageError", "__version__", "diagnose", "discover", "load",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use: `curvelab --help` needs none of them."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'curvelab' has no attribute {name!r}")

@@ -1,0 +1,230 @@
+"""diagnose(): a run -> its Diagnosis. The engine hands each detector what it needs and owns what goes wrong with it.
+
+A detector that lacks a metric or has too few points is not-applicable with the reason; one that raises is failed with
+the error, and the others go on. Then the findings become a story: what explains what, and the one pattern that names
+the run.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from curvelab.catalogue import detector as detector_of
+from curvelab.catalogue import detectors
+from curvelab.facts import Facts
+from curvelab.model.finding import SEVERITIES, Finding, Fix
+from curvelab.model.options import Options
+from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
+from curvelab.model.run import Curve, Run
+from curvelab.rules import Detector, NotApplicable, Remedy
+from curvelab.signals.thinning import min_max_rows
+
+MOST_FIXES = 3
+MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
+MOST_SERIES = 60
+ENOUGH_POINTS = 8  # train points without which nothing is called healthy (judgement)
+CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
+
+
+def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
+    """Look at one run with every detector.
+
+    Raises UsageError for an unknown pattern or threshold in `settings`; a detector's own failure is an outcome.
+    """
+    options = settings or Options()
+    for pattern in (*options.select, *options.ignore, *options.thresholds):
+        detector_of(pattern)
+    facts = Facts(run)
+    outcomes: list[Outcome] = []
+    findings: list[Finding] = []
+    for one in detectors():
+        if options.wants(one.pattern):
+            outcome, found = _look(one, facts, one.limits(options.thresholds.get(one.pattern)))
+            outcomes.append(outcome)
+            findings += found
+    story = _story(findings)
+    return Diagnosis(
+        id=run.id,
+        name=run.name,
+        path=run.path,
+        format=run.format,
+        state=run.state,
+        first_step=run.first_step,
+        last_step=run.last_step,
+        planned_steps=run.planned_steps,
+        points=run.points,
+        metrics={metric: len(run.logged[metric]) for metric in run.metrics},
+        verdict=_verdict(story, outcomes, run),
+        best_step=_best_step(facts),
+        notes=run.notes,
+        outcomes=tuple(outcomes),
+        findings=story,
+        config={name: {"value": s.value, "from": s.origin} for name, s in run.config.items()},
+        wasted=_wasted(story, facts),
+        seams=tuple(SeamMark(step=s.step, reached=s.reached) for s in run.seams),
+        series=_series(run, story),
+        provenance=_provenance(run, options),
+    )
+
+
+def _look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Finding]]:
+    reason = _missing(one, facts)
+    if reason:
+        return Outcome(pattern=one.pattern, status="not-applicable", reason=reason), []
+    try:
+        with np.errstate(all="ignore"):
+            found = [_completed(one, facts, finding) for finding in one.detect(facts, limits)]
+    except NotApplicable as why:
+        return Outcome(pattern=one.pattern, status="not-applicable", reason=str(why)), []
+    except Exception as error:  # noqa: BLE001 - the engine's edge: one detector's bug must not cost the report
+        return Outcome(pattern=one.pattern, status="failed", reason=f"{type(error).__name__}: {error}"), []
+    return Outcome(pattern=one.pattern, status="found" if found else "clear"), found
+
+
+def _missing(one: Detector, facts: Facts) -> str:
+    """Why a detector cannot look, or an empty string."""
+    for metric, fewest in one.needs.items():
+        if not facts.has(metric):
+            return f"{metric} was not logged"
+        points = len(facts.finite(metric)) if fewest > 1 else len(facts.curve(metric))
+        if points < fewest:
+            return f"{metric} has {points} points, {fewest} are needed"
+    return ""
+
+
+def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
+    named = msgspec.structs.replace(
+        finding, pattern=one.pattern, confidence=round(min(max(finding.confidence, 0.0), 1.0), 3)
+    )
+    fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
+    return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
+
+
+class _Lenient(string.Formatter):
+    """Leaves a placeholder without a value out of the sentence as "?" instead of failing."""
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Any) -> Any:
+        value = kwargs.get(key)
+        return "?" if value is None else value
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return str(value) if isinstance(value, str) else str(super().format_field(value, format_spec))
+
+
+def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
+    words = {m.name: m.value for m in finding.measured}
+    words |= {name: setting.value for name, setting in facts.run.config.items()}
+    words |= {"start_step": finding.start_step, "end_step": finding.end_step}
+    formatter = _Lenient()
+    return Fix(
+        title=formatter.vformat(remedy.title, (), words),
+        why=formatter.vformat(remedy.why, (), words),
+        when_not=remedy.when_not,
+        changes=tuple(remedy.propose(facts, finding)),
+        cost=remedy.cost,
+        source=remedy.source,
+    )
+
+
+def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Say which finding explains which, worst first.
+
+    A finding yields to another one of the patterns that its detector names when that began before it, or close to it.
+    """
+    found = list(findings)
+    span = max((f.end_step or 0 for f in found), default=0)
+    told = []
+    for one in found:
+        causes = [
+            other
+            for other in found
+            if other.pattern in detector_of(one.pattern).yields_to
+            and (other.start_step or 0) <= (one.start_step or 0) + CLOSE * span
+            and not (one.pattern in detector_of(other.pattern).yields_to and _begins(one) < _begins(other))
+        ]
+        first = min(causes, key=_begins, default=None)
+        told.append(one if first is None else msgspec.structs.replace(one, explained_by=first.pattern))
+    return tuple(sorted(told, key=lambda f: (f.explained_by is not None, -SEVERITIES.index(f.severity), _begins(f))))
+
+
+def _begins(finding: Finding) -> tuple[int, str]:
+    return (finding.start_step or 0, finding.pattern)
+
+
+def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) -> str:
+    """The pattern that names the run: the root curve pattern, else the worst run pattern, else healthy or not-assessed."""
+    serious = [f for f in story if f.severity != "info"]
+    for kind in ("curve", "run"):
+        roots = [f for f in serious if detector_of(f.pattern).kind == kind and f.explained_by is None]
+        if roots:
+            return roots[0].pattern
+    looked = [o for o in outcomes if o.status == "clear" and detector_of(o.pattern).kind == "curve"]
+    return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= 2 else "not-assessed"
+
+
+def _best_step(facts: Facts) -> int | None:
+    curve = facts.eval_loss
+    return int(curve.step[np.argmin(curve.value)]) if len(curve) else None
+
+
+_FATAL = ("non-finite", "divergence")
+
+
+def _wasted(story: Sequence[Finding], facts: Facts) -> Waste | None:
+    """Steps and time after the last useful step: the best eval when overfitting, the event when it was fatal."""
+    last = facts.run.last_step or 0
+    ends = [(f.start_step, f.pattern) for f in story if f.pattern in _FATAL and f.start_step is not None]
+    best = _best_step(facts)
+    if best is not None and any(f.pattern == "overfitting" for f in story):
+        ends.append((best, "overfitting"))
+    if not ends:
+        return None
+    since, why = min(ends)
+    return Waste(since_step=since, steps=max(0, last - since), seconds=_seconds_between(facts.run, since, last), why=why)
+
+
+def _seconds_between(run: Run, start: int, end: int) -> float | None:
+    curve = run.logged.get("train/loss")
+    if curve is None:
+        return None
+    inside = curve.take((curve.step >= start) & (curve.step <= end) & np.isfinite(curve.wall_time))
+    return round(float(np.ptp(inside.wall_time)), 1) if len(inside) > 1 else None
+
+
+def _series(run: Run, story: Sequence[Finding]) -> dict[str, Thinned]:
+    """Thinned curves for the page: those that findings point at first, then the usual ones, then the rest by name."""
+    pointed = [e.metric for f in story for e in f.evidence] + [f.metric for f in story]
+    usual = ["train/loss", "eval/loss", "train/grad_norm", "train/learning_rate"]
+    names = [m for m in dict.fromkeys((*usual, *pointed, *run.metrics)) if m in run.logged and len(run.logged[m])]
+    return {metric: _thinned(run.curve(metric)) for metric in names[:MOST_SERIES] if not metric.startswith("final/")}
+
+
+def _thinned(curve: Curve) -> Thinned:
+    rows = min_max_rows(curve.value, MOST_POINTS)
+
+    def column(values: Any) -> list[float] | None:
+        return [float(f"{v:.10g}") for v in values[rows]] if np.isfinite(values).any() else None
+
+    return Thinned(
+        points=len(curve),
+        step=curve.step[rows].tolist(),
+        value=[float(f"{v:.7g}") if math.isfinite(v) else float(v) for v in curve.value[rows]],
+        epoch=column(curve.epoch),
+        wall_time=column(curve.wall_time),
+    )
+
+
+def _provenance(run: Run, options: Options) -> dict[str, Any]:
+    from curvelab import __version__
+
+    return {
+        "curvelab": __version__,
+        "thresholds_changed": {pattern: dict(values) for pattern, values in options.thresholds.items()},
+        "files": [{"path": str(log.path), "format": log.format} for log in run.logs],
+    }

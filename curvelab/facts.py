@@ -1,0 +1,90 @@
+"""Facts: what several detectors ask of a run, computed once and handed to each of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from curvelab.model.run import Curve, Run
+from curvelab.signals.schedule import decayed_below, warmup_end
+
+
+class Facts:
+    """A run as detectors see it. All values are computed on first use from `run`, which is not changed."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def has(self, metric: str) -> bool:
+        """Whether the metric was logged at all."""
+        return self.resolved(metric) is not None
+
+    def resolved(self, metric: str) -> str | None:
+        """The logged name that answers to a canonical one: `eval/loss` is the largest eval set where only sets have one."""
+        if metric in self.run.logged:
+            return metric
+        if metric == "eval/loss":
+            sets = [m for m in self.run.logged if m.startswith("eval/") and m.endswith("/loss")]
+            return max(sets, key=lambda m: (len(self.run.logged[m]), m), default=None)
+        return None
+
+    def curve(self, metric: str) -> Curve:
+        """The winning line of a metric, non-finite values included."""
+        name = self.resolved(metric)
+        return self.run.curve(metric if name is None else name)
+
+    def finite(self, metric: str) -> Curve:
+        """The winning line of a metric, finite values only; an empty curve when it was not logged."""
+        return self.curve(metric).finite if self.has(metric) else Curve.of(metric, [], [])
+
+    def setting(self, name: str) -> Any:
+        """A canonical hyperparameter, or None."""
+        return self.run.setting(name)
+
+    @cached_property
+    def loss(self) -> Curve:
+        """Finite points of train/loss."""
+        return self.finite("train/loss")
+
+    @cached_property
+    def eval_loss(self) -> Curve:
+        """Finite points of eval/loss."""
+        return self.finite("eval/loss")
+
+    @cached_property
+    def rate(self) -> Curve:
+        """Finite points of train/learning_rate."""
+        return self.finite("train/learning_rate")
+
+    @cached_property
+    def warmup_end(self) -> int:
+        """Optimizer step at which warm-up is over: from the logged rate, else from the settings, else 0."""
+        if len(self.rate) >= 4:
+            return int(self.rate.step[warmup_end(self.rate.value)]) if warmup_end(self.rate.value) else 0
+        steps = self.setting("warmup_steps") or 0
+        ratio = self.setting("warmup_ratio") or 0
+        if isinstance(steps, int | float) and steps >= 1:
+            return int(steps)
+        if isinstance(ratio, int | float) and self.run.planned_steps:
+            return int(ratio * self.run.planned_steps)
+        return 0
+
+    @cached_property
+    def rate_gone(self) -> int | None:
+        """Step from which on the learning rate stays below a tenth of its peak; None when it does not or is unknown."""
+        place = decayed_below(self.rate.value, 0.1) if len(self.rate) >= 4 else None
+        return None if place is None else int(self.rate.step[place])
+
+    @cached_property
+    def length(self) -> int:
+        """Steps from the first to the last log, at least 1."""
+        first, last = self.run.first_step, self.run.last_step
+        return max(1, (last or 0) - (first or 0))
+
+    @cached_property
+    def start_level(self) -> float:
+        """Level of the train loss at the start: the median of its first points (3, or 3 % of a long run); NaN without any."""
+        n = len(self.loss)
+        return float(np.median(self.loss.value[: max(3, min(n // 33, 20))])) if n else float("nan")

@@ -1,0 +1,38 @@
+"""What a logged learning rate says about its schedule: end of warm-up, peak, where it has decayed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LONGEST_WARMUP = 0.35  # share of the logs; a rate that rises for longer is no warm-up (judgement)
+AT_PEAK = 0.98  # share of the first peak at which warm-up counts as done
+
+
+def warmup_end(rate: Floats) -> int:
+    """Index of the first log after warm-up; 0 when the rate does not rise at the start.
+
+    rate float64[n], finite, in the order of steps. Warm-up is the first rising stretch: up to the first log that is
+    followed by no higher rate among the next three, and not longer than LONGEST_WARMUP of the logs.
+    """
+    n = len(rate)
+    if n < 4 or not rate[0] < AT_PEAK * rate[: max(2, int(LONGEST_WARMUP * n)) + 1].max():
+        return 0
+    limit = max(1, int(LONGEST_WARMUP * n))
+    top = rate[0]
+    for i in range(1, limit + 1):
+        if rate[i] <= top * (1 + 1e-9) and rate[i : i + 3].max() <= top * (1 + 1e-9):
+            first = int(np.argmax(rate[:i] >= AT_PEAK * top))
+            return first
+        top = max(top, float(rate[i]))
+    return limit
+
+
+def decayed_below(rate: Floats, share: float) -> int | None:
+    """Index from which on the rate stays below `share` of its peak; None when it never does. rate float64[n], finite."""
+    if not len(rate) or rate.max() <= 0:
+        return None
+    high = np.flatnonzero(rate >= share * rate.max())
+    return None if high[-1] == len(rate) - 1 else int(high[-1] + 1)
