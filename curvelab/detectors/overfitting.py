@@ -50,7 +50,7 @@ class Thresholds:
         meaning="how far beyond the eval noise the rise must be",
     )  # fmt: skip
     sustained: float = threshold(
-        0.75, unit="of the evals after the minimum's neighbourhood", low=0.0, high=1.0, source="judgement",
+        0.75, unit="of the last third of the evals after the minimum", low=0.0, high=1.0, source="judgement",
         meaning="share of the late evals that stand above half the rise",
     )  # fmt: skip
     train_fall: float = threshold(
@@ -147,7 +147,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     late = evals[lowest + 1 :]
     if len(late) < 2 or minimum <= 0:
         return
-    late = late[len(late) // 3 :]
+    late = late[-max(2, len(late) // 3) :]
     level = float(np.median(late))
     rise = (level - minimum) / minimum
     noise = step_noise(evals)
