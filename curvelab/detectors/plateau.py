@@ -44,6 +44,7 @@ from curvelab.signals.noise import running_median, step_noise
 
 CANDIDATES = 24  # starts of a flat stretch that are tried, spread evenly over the run
 DEAD = 1e-3  # noise, as a share of the level, below which a loss is no longer measured on changing batches (judgement)
+SMOOTH_NOISE = 0.54  # noise of a running median of five points over that of one point, for normal noise
 RATE_LATE = 0.6  # share of the run: a rate that is gone before this decayed too early (judgement)
 
 
@@ -222,7 +223,7 @@ def _reached(facts: Facts, flat_from: int, end: int, level: float) -> int:
     step, value = facts.loss.step, facts.loss.value
     smooth = running_median(value, 5)
     inside = (step >= flat_from) & (step <= end)
-    margin = max(2 * step_noise(value[inside]), 0.02 * abs(level))
+    margin = max(2 * SMOOTH_NOISE * step_noise(value[inside]), 0.01 * abs(level))
     away = np.flatnonzero((np.abs(smooth - level) > margin) & (step <= (flat_from + end) / 2))
     return int(step[min(away[-1] + 1, len(step) - 1)]) if len(away) else int(step[0])
 
