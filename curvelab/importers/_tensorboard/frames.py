@@ -95,7 +95,7 @@ def masks(crc: Words) -> Words:
 
 @dataclass
 class Walk:
-    """One way through a file's bytes. Once the iteration is over, `losses` is complete and `count` is all that was framed."""
+    """One way through a file. Once the iteration is over, `losses` is complete and `count` is all that was framed."""
 
     data: bytes
     losses: list[Loss] = field(default_factory=list)
