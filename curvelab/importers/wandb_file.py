@@ -140,9 +140,9 @@ KINDS = frozenset((HISTORY, SUMMARY, CONFIG, STATS, METRIC, RUN, EXIT))
 @importer(title="Weights & Biases offline run (.wandb)", globs=("*.wandb",))
 def read(source: Source) -> Log:
     """Read one `.wandb` file. Raises UnreadableError for a git-lfs pointer and for what W&B did not write."""
-    if source.head.startswith(LFS_MARK):
-        raise UnreadableError(source.path, "is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`")
     data = source.read_bytes()
+    if data.startswith(LFS_MARK):
+        raise UnreadableError(source.path, "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
     file = str(source.path)
     records = LogReader(data, HEADER_SIZE)
     notes = list(_header_notes(source, data, records))
