@@ -160,7 +160,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     flat_from, level, change = found
     if level <= limits.solved * facts.start_level:
         return
-    start = _reached(facts, flat_from, end, level)
+    start = _reached(facts, flat_from, end, level, limits.improvement)
     if _was_better(facts, start, level) and not _dead(facts, start, end):
         return  # a run that diverged and then stands still is a divergence, unless it is dead
     share = (end - start) / max(1, last - first)
@@ -218,12 +218,12 @@ def _eval_flat(facts: Facts, start: float, end: float, limits: Thresholds) -> bo
     return fall <= limits.improvement
 
 
-def _reached(facts: Facts, flat_from: int, end: int, level: float) -> int:
+def _reached(facts: Facts, flat_from: int, end: int, level: float, improvement: float) -> int:
     """The step at which the loss came to its flat level, within its noise; the stretch may begin a little too early."""
     step, value = facts.loss.step, facts.loss.value
     smooth = running_median(value, 5)
     inside = (step >= flat_from) & (step <= end)
-    margin = max(2 * SMOOTH_NOISE * step_noise(value[inside]), 0.01 * abs(level))
+    margin = max(3 * SMOOTH_NOISE * step_noise(value[inside]), 1.5 * improvement * abs(level))
     away = np.flatnonzero((np.abs(smooth - level) > margin) & (step <= (flat_from + end) / 2))
     return int(step[min(away[-1] + 1, len(step) - 1)]) if len(away) else int(step[0])
 
