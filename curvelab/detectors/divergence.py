@@ -36,7 +36,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
-from curvelab.signals.noise import running_median, sigma_of
+from curvelab.signals.noise import running_median, sigma_of, step_noise
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     end = float(np.median(tail)) if n >= 20 else float(np.min(value[-3:]))
     lowest = int(np.argmin(level))
     best = float(level[lowest])
-    sigma = sigma_of(value[: lowest + 1] - level[: lowest + 1]) if lowest >= 8 else sigma_of(value - level)
+    before = slice(None, lowest + 1) if lowest >= 8 else slice(None)
+    sigma = max(sigma_of(value[before] - level[before]), step_noise(value[before]))
     rise = end - best
     fall = max(facts.start_level, float(level[0])) - best
     if not rise > max(limits.noises * sigma, limits.lost * fall, limits.worse * abs(best)) or rise <= 0:
