@@ -85,8 +85,8 @@ def _by_format(logs: Sequence[Log]) -> dict[str, list[Log]]:
 
 def _start(log: Log) -> float:
     """The first wall time in a log, to put several files in order."""
-    times = [s.wall_time[0] for s in log.series if s.wall_time is not None and len(s)]
-    return float(np.nanmin(times)) if times else 0.0
+    times = [s.wall_time[np.isfinite(s.wall_time)] for s in log.series if s.wall_time is not None]
+    return min((float(t.min()) for t in times if len(t)), default=0.0)
 
 
 def _line(format_: str, logs: Sequence[Log], importer: Importer) -> Line:
@@ -117,12 +117,12 @@ def _line(format_: str, logs: Sequence[Log], importer: Importer) -> Line:
                 length = max(length, int(series.order.max()) + 1)
                 reached = max(reached, int(series.step.max()))
             offset += length
-    curves = {}
+    curves: dict[str, Curve] = {}
     for name, parts in rows.items():
         metric = canonical(name)
         if metric in AXES:
             continue
-        curve = _curve(metric, parts if metric not in curves else parts)
+        curve = _curve(metric, parts)
         curves[metric] = _merged(curves[metric], curve) if metric in curves else curve
     return Line(format_, curves, tuple(seams), tuple(notes))
 
@@ -221,7 +221,7 @@ def _merged(one: Curve, other: Curve) -> Curve:
     raw = np.array([raws.index(w) for w in other.raw_names], dtype=np.int16)[other.raw]
     origin = np.array([files.index(w) for w in other.origins], dtype=np.int16)[other.origin]
     names = ("step", "value", "epoch", "tokens", "wall_time", "segment", "order")
-    columns = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
+    columns: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
     return _sorted(
         replace(
             one,
