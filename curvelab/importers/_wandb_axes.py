@@ -106,8 +106,8 @@ def history_series(table: Table, metrics: StepMetrics, start: float | None) -> t
 def system_series(table: Table) -> tuple[TimedSeries, ...]:
     """The system metrics, by time."""
     wall = np.full(table.rows, np.nan)
-    for row, stamp in enumerate(table.stamps):
-        seconds = None if stamp is None else wire.timestamp(stamp)
+    for row, stamp in table.stamps.items():
+        seconds = wire.timestamp(stamp)
         wall[row] = np.nan if seconds is None else seconds
     series = []
     for name, column in table.columns.items():
@@ -147,7 +147,7 @@ def _native_steps(table: Table) -> Ints:
         steps[rows[usable]] = values[usable].astype(np.int64)
         missing[rows[usable]] = False
     for row in np.flatnonzero(missing):
-        if (step := _record_step(table.stamps[row])) is not None:
+        if (step := _record_step(table.stamps.get(int(row)))) is not None:
             steps[row] = step
     return steps
 

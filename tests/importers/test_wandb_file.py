@@ -18,6 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curvelab.importers import _wandb_lockstep as lockstep
+from curvelab.importers import _wandb_records as records
 from curvelab.importers import _wandb_table as wandb_table
 from curvelab.importers import wandb_file
 from curvelab.importers._leveldb_log import BLOCK, LogReader
@@ -193,15 +195,15 @@ def test_labelled_files_hold_what_is_expected_of_them() -> None:
     for case in cases:
         path, expect = LABELS.parent / case["path"], case["expect"]
         log = wandb_file.read.read(Source.at(path))
-        kinds = Counter(wandb_file.record_kind(record)[0] for _, record in LogReader(path.read_bytes(), len(HEADER)))
+        kinds = Counter(
+            records.record_kind(record, 0, len(record))[0] for _, record in LogReader(path.read_bytes(), len(HEADER))
+        )
         named = {
-            name: getattr(wandb_file, name.upper())
-            for name in expect["record_kinds"]
-            if name.upper() in dir(wandb_file)
+            name: getattr(records, name.upper()) for name in expect["record_kinds"] if name.upper() in dir(records)
         }
         assert kinds.total() == expect["n_records"]
         for name, number in named.items():
-            if number in wandb_file.KINDS:
+            if number in records.KINDS:
                 assert kinds[number] == expect["record_kinds"][name], (path, name)
         assert {s.name: len(s) for s in log.series} == expect["history_keys"], path
         assert log.exit_code == expect["exit_code"]
@@ -560,10 +562,11 @@ WIDE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], dea
 
 
 @WIDE
-@given(rows=ROWS, old=st.booleans(), chunk=st.integers(1, 40))
-def test_what_is_written_is_read(read, rows: list[dict[str, float]], old: bool, chunk: int) -> None:
+@given(rows=ROWS, old=st.booleans(), together=st.integers(1, 40))
+def test_what_is_written_is_read(read, rows: list[dict[str, float]], old: bool, together: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wandb_table, "CHUNK_ROWS", chunk)
+        patch.setattr(wandb_table, "MIN_LOCKSTEP", together)
+        patch.setattr(lockstep, "FEW", 1)
         log = read(framed(history(row, old=old) for row in rows))
     expected: dict[str, list[tuple[int, float]]] = {}
     for order, row in enumerate(rows):
