@@ -25,9 +25,10 @@ BLOCK = 32 * 1024  # bytes
 HEADER = struct.Struct("<IHB")  # crc32 of kind and payload, length of the payload, kind
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
-GROUP = 256 * BLOCK  # bytes taken at a time: enough blocks to walk at once, little enough to hold
+GROUP = 64 * BLOCK  # bytes taken at a time: what a pass touches should stay in the cache (four times more: 1.8x slower)
 MIN_LOCKSTEP = 16 * BLOCK  # bytes; below, walking blocks at once costs more than it saves (measured)
 PADDING = 256  # bytes
+MAX_GAPS = 10_000  # judgement: a file with more is rubble, and each is an object
 SEARCH = 1024**3  # bytes to checksum in one file in search of chunks behind damage; past it, on to the next block
 CANDIDATE = 64  # what looking at one candidate costs in that account, on top of its bytes
 
@@ -48,6 +49,22 @@ class Gap:
     lost: int
     exact: bool = True
     cut: bool = False
+
+
+@dataclass
+class Gaps:
+    """The first MAX_GAPS places of loss, and how many there are and were lost in all."""
+
+    places: list[Gap] = field(default_factory=list)
+    count: int = 0
+    lost: int = 0
+
+    def add(self, gap: Gap) -> None:
+        """Count a gap, and keep it while there is room."""
+        self.count += 1
+        self.lost += gap.lost
+        if len(self.places) < MAX_GAPS:
+            self.places.append(gap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +94,7 @@ class LogReader:
 
     data: bytes
     start: int = 0
-    gaps: list[Gap] = field(default_factory=list)
+    gaps: Gaps = field(default_factory=Gaps)
     lockstep: bool = True
     _search: int = SEARCH
     _parts: list[bytes] = field(default_factory=list)  # of a record in several chunks, as far as they have come
@@ -110,7 +127,7 @@ class LogReader:
                 yield self._whole_batch(position, stop, chunks)
             position = stop
         if self._parts:
-            self.gaps.append(Gap(self._began, "the file ends within a record", 1, cut=True))
+            self.gaps.add(Gap(self._began, "the file ends within a record", 1, cut=True))
 
     def _plain_batch(self, start: int, stop: int) -> Batch:
         """The records that end in [start, stop), chunk by chunk."""
@@ -168,12 +185,12 @@ class LogReader:
                     kind = 0
             if not FULL <= kind <= LAST:
                 position, gap = self._damage(position, bool(self._parts))
-                self.gaps.append(gap)
+                self.gaps.add(gap)
                 self._parts, self._mending = [], True
                 continue
             if kind in (FULL, FIRST):
                 if self._parts:
-                    self.gaps.append(Gap(self._began, "a record breaks off before its last chunk", 1))
+                    self.gaps.add(Gap(self._began, "a record breaks off before its last chunk", 1))
                     self._parts = []
                 self._mending = False
                 if kind == FULL:
@@ -188,7 +205,7 @@ class LogReader:
                     self._parts = []
                     yield self._began, len(payload), payload
             elif not self._mending:
-                self.gaps.append(Gap(position, "a record without its first chunk", 1))
+                self.gaps.add(Gap(position, "a record without its first chunk", 1))
                 self._mending = True
             position = end
 

@@ -20,6 +20,7 @@ Bools = NDArray[np.bool_]
 
 KEY_TAG, NESTED_KEY_TAG, STAMP_TAG = 0x0A, 0x12, 0x12
 VALUE_TAG = 0x0182  # field 16 as a little-endian word
+MIN_A_KEY = 32  # items; with fewer, a column costs more than its items one by one
 FEW = 16  # records left; fewer are cheaper one by one
 SPACES = np.uint64(0x2020_2020_2020_2020)
 MIX = np.uint64(0x9E37_79B9_7F4A_7C15)  # an odd number without pattern, 2^64 / golden ratio
@@ -99,7 +100,7 @@ def walk(words: Words, start: Ints, end: Ints, item_tag: int) -> Walk:
 def by_key(words: Words, items: Items) -> tuple[list[Items], Ints]:
     """The items of each key, in the order in which the keys appear; and the rows of items that a hash misplaced.
 
-    The items of one key may come in several parts.
+    The items of one key may come in several parts. With too few items a key, all rows are given back.
     """
     if not len(items.row):
         return [], np.empty(0, np.int64)
@@ -107,6 +108,8 @@ def by_key(words: Words, items: Items) -> tuple[list[Items], Ints]:
     order = np.argsort((code >> np.uint64(48)).astype(np.uint16), kind="stable")  # 16 bits: sorted in linear time
     code = code[order]
     bounds = [0, *(np.flatnonzero(code[1:] != code[:-1]) + 1).tolist(), len(order)]
+    if len(bounds) * MIN_A_KEY > len(order):
+        return [], np.unique(items.row)
     parts, misplaced = [], []
     for first, last in itertools.pairwise(bounds):
         part = items.at(order[first:last])

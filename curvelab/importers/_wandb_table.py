@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from curvelab.importers import _protobuf_wire as wire
 from curvelab.importers import _wandb_lockstep as lockstep
 from curvelab.model.log import Floats, Ints
 
+LARGEST_STEP = 2.0**53  # past it a float64 no longer holds every integer, and no run has so many steps
 MIN_LOCKSTEP = 256  # records; fewer are cheaper one by one (measured)
 MAX_COLUMNS = 20_000  # judgement: thousands of per-layer histograms are real, more names than this are an attack
 MAX_NAME = 1_000  # bytes
@@ -54,7 +56,7 @@ class Column:
 class Table:
     """The rows of one kind of record whose items lie in field `item_field`.
 
-    `stamps` holds the bytes of field 2 by row; not of rows that have the key `stamp_unless`.
+    `stamps` holds the bytes of field 2 by row; not of rows whose key `stamp_unless` has a usable number.
     """
 
     def __init__(self, item_field: int, stamp_unless: str = "", lockstep: bool = True) -> None:
@@ -80,10 +82,11 @@ class Table:
             remaining = self._add_in_step(data, start, end, first)
         malformed = []
         for i in remaining:
+            record = data[int(start[i]) : int(end[i])]
             try:
-                stamp = self._add_row(data[int(start[i]) : int(end[i])], first + i)
+                stamp = self._add_row(record, first + i)
             except (wire.WireError, IndexError):
-                self._take_back(first + i)
+                self._take_back(record, first + i)
                 malformed.append(i)
             else:
                 if stamp is not None:
@@ -104,10 +107,10 @@ class Table:
                 self.refused += len(found.row)
                 continue
             part = lockstep.in_row_order(found, len(start))
-            if key == self._stamp_unless:
-                needs_stamp[part.row] = False
             values = json_values.numbers(lockstep.joined_values(words, part), len(part.row))
             if values is not None:
+                if key == self._stamp_unless:
+                    needs_stamp[part.row[np.abs(values) < LARGEST_STEP]] = False
                 column.parsed.append((part.row + first, values))
                 continue
             column.rows.extend((part.row + first).tolist())
@@ -119,12 +122,14 @@ class Table:
         odd[misplaced] = True
         return np.flatnonzero(odd).tolist()
 
-    def _take_back(self, row: int) -> None:
-        """Forget the values of the last row."""
-        for column in self.columns.values():
-            while column.rows and column.rows[-1] == row:
-                column.rows.pop()
-                column.texts.pop()
+    def _take_back(self, data: bytes, row: int) -> None:
+        """Forget the values of the last row, which is no message from some place on."""
+        with suppress(wire.WireError):
+            for item in wire.messages(data, self._item_field):
+                column = self.columns.get(wire.text(read_item(item)[0]))
+                if column is not None and column.rows and column.rows[-1] == row:
+                    column.rows.pop()
+                    column.texts.pop()
 
     def _add_row(self, data: bytes, row: int) -> bytes | None:
         """Put the items into their columns; return field 2.

@@ -34,6 +34,7 @@ definitions that the wandb package ships. Steps: https://docs.wandb.ai/guides/tr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,7 +43,7 @@ import numpy as np
 
 from curvelab.importers import _json_values as json_values
 from curvelab.importers import _protobuf_wire as wire
-from curvelab.importers._leveldb_log import Batch, Gap, LogReader
+from curvelab.importers._leveldb_log import Batch, Gap, Gaps, LogReader
 from curvelab.importers._wandb_axes import StepMetrics, history_series, system_series
 from curvelab.importers._wandb_records import (
     CONFIG,
@@ -85,7 +86,7 @@ class Reading:
     exit_code: int | None = None
     completed: bool = False
     unusable_config: int = 0
-    malformed: list[Gap] = field(default_factory=list)
+    malformed: Gaps = field(default_factory=Gaps)
 
     def take(self, batch: Batch) -> None:
         """Take in the records of a stretch of the file."""
@@ -100,7 +101,8 @@ class Reading:
                 self._take_one(int(kinds[i]), batch.data[begin[i] : end[i]])
             except wire.WireError:
                 lost.append(int(i))
-        self.malformed += [Gap(int(batch.offset[i]), "a record that is no protobuf message", 1) for i in lost]
+        for i in lost:
+            self.malformed.add(Gap(int(batch.offset[i]), "a record that is no protobuf message", 1))
 
     def _take_one(self, kind: int, message: bytes) -> None:
         if kind == SUMMARY:
@@ -156,8 +158,7 @@ def read(source: Source) -> Log:
     for batch in records.batches():
         reading.take(batch)
         kept += len(batch.offset)
-    kept -= len(reading.malformed)
-    gaps = sorted((*records.gaps, *reading.malformed), key=lambda gap: gap.byte)
+    kept -= reading.malformed.count
     series, step_notes = history_series(reading.history, reading.step_metrics, reading.start)
     notes += [Note(level=level, text=text, file=file) for level, text in (*step_notes, *_value_notes(reading))]
     if len(data) > HEADER_SIZE and not series:
@@ -174,7 +175,7 @@ def read(source: Source) -> Log:
         identity=reading.identity,
         skipped={name: column.skipped for name, column in reading.history.columns.items() if column.skipped},
         notes=tuple(notes),
-        damage=tuple(_damage_notes(gaps, kept, file)),
+        damage=tuple(_damage_notes((records.gaps, reading.malformed), kept, file)),
     )
 
 
@@ -207,15 +208,18 @@ def _value_notes(reading: Reading) -> Iterator[tuple[Literal["info", "warning"],
         yield "warning", f"{reading.unusable_config:,} config values are no usable JSON; not kept"
 
 
-def _damage_notes(gaps: list[Gap], kept: int, file: str) -> Iterator[Note]:
-    lost = sum(gap.lost for gap in gaps)
+def _damage_notes(found: tuple[Gaps, ...], kept: int, file: str) -> Iterator[Note]:
+    gaps = sorted(itertools.chain.from_iterable(each.places for each in found), key=lambda gap: gap.byte)
+    lost = sum(each.lost for each in found)
     for gap in gaps[:MAX_NOTES]:
         count = f"{'' if gap.exact else 'at least '}{gap.lost:,} {'record' if gap.lost == 1 else 'records'} lost"
         text = f"{gap.reason}; {count} ({kept:,} of {kept + lost:,} kept)" if gap.lost else f"{gap.reason}; all kept"
         yield Note(level="info" if gap.cut else "warning", text=text, file=file, byte=gap.byte)
-    if more := gaps[MAX_NOTES:]:
-        text = f"{len(more):,} more damaged places; at least {sum(gap.lost for gap in more):,} records lost"
-        yield Note(level="warning", text=text, file=file, byte=more[0].byte)
+    if more := sum(each.count for each in found) - len(gaps[:MAX_NOTES]):
+        text = (
+            f"{more:,} more damaged places; at least {lost - sum(gap.lost for gap in gaps[:MAX_NOTES]):,} records lost"
+        )
+        yield Note(level="warning", text=text, file=file, byte=gaps[MAX_NOTES].byte)
 
 
 def _plan(config: dict[str, object]) -> int | None:
