@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except _CommandLineError as error:
         return _usage_error(error)
-    except Exception as error:  # noqa: BLE001 - the outermost edge: users get a line, developers --debug
+    except Exception as error:
         if debug:
             raise
         say(f"curvelab: internal error: {type(error).__name__}: {error}; run with --debug for the traceback")

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -194,7 +195,7 @@ def _curve(metric: str, parts: Sequence[dict[str, np.ndarray | str]]) -> Curve:
     files = tuple(dict.fromkeys(str(p["file"]) for p in parts))
 
     def joined(name: str) -> np.ndarray:
-        return np.concatenate([p[name] for p in parts])  # type: ignore[arg-type]
+        return np.concatenate([p[name] for p in parts])
 
     lengths = [len(p["step"]) for p in parts]
     curve = Curve(
