@@ -1,17 +1,8 @@
-"""Block framing of a LevelDB log: the records out of the bytes, past whatever is damaged.
-
-A log is a row of blocks of 32 KiB. A block holds chunks, each a header (crc32 u32, length u16, kind u8) and a payload.
-A chunk never crosses a block, a record is one chunk (full) or several (first, middle …, last). W&B counts its offsets
-from the start of the file, so that its own 7-byte header lies within the first block, and takes the plain IEEE crc32
-of kind and payload, unmasked.
-
-Source: https://github.com/google/leveldb/blob/main/doc/log_format.md
-"""
+"""The records of a LevelDB log out of its bytes, past whatever is damaged."""
 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,20 +10,15 @@ from zlib import crc32
 
 import numpy as np
 
+from curvelab.importers._leveldb_blocks import BLOCK, FIRST, FULL, HEADER, LAST, Chunks, chunk_end, whole_chunks
 from curvelab.model.log import Ints
 
-BLOCK = 32 * 1024  # bytes
-HEADER = struct.Struct("<IHB")  # crc32 of kind and payload, length of the payload, kind
-FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
-
-GROUP = 64 * BLOCK  # bytes taken at a time: what a pass touches should stay in the cache (four times more: 1.8x slower)
-MIN_LOCKSTEP = 16 * BLOCK  # bytes; below, walking blocks at once costs more than it saves (measured)
+GROUP = 64 * BLOCK  # bytes taken at a time: what a pass touches should stay in the cache (256: 1.5x slower)
+MIN_LOCKSTEP = 4 * BLOCK  # bytes; judgement: few blocks leave little to do at once (4 and 16 differ by noise)
 PADDING = 256  # bytes
 MAX_GAPS = 10_000  # judgement: a file with more is rubble, and each is an object
 SEARCH = 1024**3  # bytes to checksum in one file in search of chunks behind damage; past it, on to the next block
 CANDIDATE = 64  # what looking at one candidate costs in that account, on top of its bytes
-
-Chunks = tuple[Ints, Ints, Ints]  # position, length and kind of each, int64[n]
 
 _KIND = re.compile(rb"[\x01-\x04]")
 
@@ -103,7 +89,7 @@ class LogReader:
 
     def begins_well(self) -> bool:
         """Whether a whole chunk lies at the start."""
-        return _chunk_end(self.data, self.start) is not None
+        return chunk_end(self.data, self.start) is not None
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """Yield (byte offset, payload) of every record whose checksums hold, in the order of the file."""
@@ -251,55 +237,12 @@ class LogReader:
             if self._search <= 0:
                 return None
             self._search -= CANDIDATE + length
-            if _chunk_end(self.data, place) is not None:
+            if chunk_end(self.data, place) is not None:
                 return place
         return None
-
-
-def _chunk_end(data: bytes, position: int) -> int | None:
-    """The end of the whole chunk at `position`, None where there is none."""
-    if position + HEADER.size > len(data):
-        return None
-    checksum, length, kind = HEADER.unpack_from(data, position)
-    end = position + HEADER.size + length
-    fits = end <= len(data) and length + HEADER.size <= BLOCK - position % BLOCK
-    sound = fits and FULL <= kind <= LAST and crc32(data[position + 6 : end]) == checksum
-    return end if sound else None
 
 
 def _lands(data: bytes, end: int) -> bool:
     """Whether a chunk that ends at `end` is followed by another, by the end of its block or by that of the file."""
     block_ends = end % BLOCK == 0 or BLOCK - end % BLOCK < HEADER.size
-    return block_ends or end == len(data) or _chunk_end(data, end) is not None
-
-
-def whole_chunks(data: bytes, start: int, stop: int, continued: bool) -> Chunks | None:
-    """All chunks in [start, stop), `stop` at the end of a block; None unless every one is sound and in its place.
-
-    The blocks are walked in step: round k reads the header of the k-th chunk of every block. `continued` says that the
-    first chunk goes on with a record.
-    """
-    words = np.ndarray((len(data) - 3,), "<u4", data, 0, (1,))  # the word that begins at each byte
-    position = np.arange(start - start % BLOCK, stop, BLOCK)
-    block_end = position + BLOCK
-    position[0] = start
-    rounds: list[Chunks] = []
-    while len(position):
-        size_and_kind = words[position + 3].astype(np.int64) >> 8  # the last word of the header, less a byte of crc32
-        length, kind = size_and_kind & 0xFFFF, size_and_kind >> 16
-        end = position + HEADER.size + length
-        if (end > block_end).any() or (kind < FULL).any() or (kind > LAST).any():
-            return None
-        rounds.append((position, length, kind))
-        more = block_end - end >= HEADER.size
-        position, block_end = end[more], block_end[more]
-    position, length, kind = (np.concatenate(column) for column in zip(*rounds, strict=True))
-    order = np.argsort(position)
-    position, length, kind = position[order], length[order], kind[order]
-    begins = (kind == FULL) | (kind == FIRST)
-    closes = (kind == FULL) | (kind == LAST)
-    if begins[0] == continued or (begins[1:] != closes[:-1]).any():
-        return None
-    bounds = zip((position + 6).tolist(), (position + HEADER.size + length).tolist(), strict=True)
-    computed = np.array([crc32(data[kind_at:end]) for kind_at, end in bounds], np.uint32)
-    return (position, length, kind) if np.array_equal(computed, words[position]) else None
+    return block_ends or end == len(data) or chunk_end(data, end) is not None

@@ -18,7 +18,7 @@ from curvelab.importers import _wandb_lockstep as lockstep
 from curvelab.model.log import Floats, Ints
 
 LARGEST_STEP = 2.0**53  # past it a float64 no longer holds every integer, and no run has so many steps
-MIN_LOCKSTEP = 256  # records; fewer are cheaper one by one (measured)
+MIN_LOCKSTEP = 256  # records; judgement: few records leave little to do at once
 MAX_COLUMNS = 20_000  # judgement: thousands of per-layer histograms are real, more names than this are an attack
 MAX_NAME = 1_000  # bytes
 MAX_LEAVES = 1_000  # numbers taken from one nested value

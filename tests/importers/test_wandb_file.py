@@ -23,7 +23,8 @@ from curvelab.importers import _wandb_lockstep as lockstep
 from curvelab.importers import _wandb_records as records
 from curvelab.importers import _wandb_table as wandb_table
 from curvelab.importers import wandb_file
-from curvelab.importers._leveldb_log import BLOCK, LogReader
+from curvelab.importers._leveldb_blocks import BLOCK
+from curvelab.importers._leveldb_log import LogReader
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log
 from curvelab.sources import Source
