@@ -71,7 +71,7 @@ def _expanded(paths: Iterable[str | Path]) -> Iterable[Path]:
     for path in paths:
         text = str(path)
         if not Path(text).exists() and glob.has_magic(text):
-            matches = sorted(glob.glob(text, recursive=True))
+            matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             yield from (Path(match) for match in matches or [text])
         else:
             yield Path(text)

@@ -68,7 +68,7 @@ def join(group: Group, importers: Mapping[str, Importer], metric_names: Mapping[
         planned_steps=plan,
         state=_state(group.logs, plan, last),
         seams=seams,
-        notes=(*(note for log in group.logs for note in log.notes), *notes),
+        notes=tuple(dict.fromkeys((*(n for log in group.logs for n in (*log.notes, *log.damage)), *notes))),
         logs=group.logs,
         checkpoint_steps=tuple(sorted({step for log in group.logs for step in log.checkpoint_steps})),
     )

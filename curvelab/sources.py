@@ -56,7 +56,10 @@ class Source:
         """The first bytes, unpacked when the file is a gzip."""
         raw = self._read(HEAD)
         if raw[:2] == b"\x1f\x8b":
-            return zlib.decompressobj(31).decompress(raw, HEAD) if len(raw) > 2 else b""
+            try:
+                return zlib.decompressobj(31).decompress(raw, HEAD)
+            except zlib.error as error:
+                raise UnreadableError(self.path, f"damaged gzip ({error}); nothing was kept") from None
         return raw
 
     def read_bytes(self) -> bytes:

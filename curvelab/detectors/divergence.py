@@ -162,8 +162,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         measured=(
             Measured(name="end_level", value=end),
             Measured(name="best_level", value=best),
-            Measured(name="lost", value=rise / fall if fall > 0 else float("inf"), unit="of what was learned", threshold=limits.lost, setting="divergence.lost"),
-            Measured(name="beyond_noise", value=min(rise / sigma, 1e9) if sigma > 0 else float("inf"), unit="sigmas", threshold=limits.noises, setting="divergence.noises"),
+            Measured(name="lost", value=_ratio(rise, fall), unit="of what was learned", threshold=limits.lost, setting="divergence.lost"),
+            Measured(name="beyond_noise", value=_ratio(rise, sigma), unit="sigmas", threshold=limits.noises, setting="divergence.noises"),
         ),
         evidence=(
             Span(metric="train/loss", start_step=start, end_step=last, label="diverged"),
@@ -171,6 +171,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Trend(metric="train/loss", start_step=start, start_value=float(level[onset]), end_step=last, end_value=end, label="rise"),
         ),
     )  # fmt: skip
+
+
+def _ratio(a: float, b: float) -> float:
+    """a / b, infinite where b is 0."""
+    return a / b if b > 0 else float("inf")
 
 
 def _width(n: int) -> int:

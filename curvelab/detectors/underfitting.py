@@ -142,6 +142,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     diverged = end > first + max(0.1 * first, 2 * doubt)
     if diverged or not (guessing or barely) or (not guessing and _eval_learned(facts, limits)):
         return
+    against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
     near = f", {chance:.0%} of ln(vocabulary)" if guessing and chance is not None else ""
     yield Finding(
         severity="warning",
@@ -152,7 +153,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         end_step=int(step[-1]),
         measured=(
             Measured(name="fall", value=fall, unit="of the starting loss", threshold=limits.fall, setting="underfitting.fall"),
-            *((Measured(name="share_of_chance", value=chance, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance"),) if chance else ()),
+            *((against,) if chance else ()),
         ),
         evidence=(
             Span(metric="train/loss", start_step=int(step[0]), end_step=int(step[-1]), label="barely falls"),
