@@ -1,4 +1,4 @@
-"""Cards: what `curvelab explain` and the documentation say about a detector or an importer, taken from its file alone."""
+"""Cards: what `curvelab explain` and the documentation say of a detector or importer, taken from its file alone."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ class Limit:
 
 def limits(one: Detector) -> list[Limit]:
     """The thresholds of a detector, in the order of its file."""
+    defaults = one.limits()
     return [
-        Limit(setting=f"{one.pattern}.{f.name}", default=f.default, **f.metadata) for f in dataclasses.fields(one.thresholds)
+        Limit(setting=f"{one.pattern}.{f.name}", default=getattr(defaults, f.name), **f.metadata)
+        for f in dataclasses.fields(one.thresholds)
     ]
 
 

@@ -48,7 +48,7 @@ def about(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code. Only with `--debug`, anywhere in it, an internal error is raised."""
+    """Run one command line and return its exit code. Raises an internal error only with `--debug`, anywhere in it."""
     debug, rest = _without_debug(arguments)
     try:
         code = app(args=rest, prog_name="curvelab", standalone_mode=False)
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except _CommandLineError as error:
         return _usage_error(error)
-    except Exception as error:
+    except Exception as error:  # the outermost edge: users get a line, developers --debug
         if debug:
             raise
         say(f"curvelab: internal error: {type(error).__name__}: {error}; run with --debug for the traceback")

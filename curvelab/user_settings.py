@@ -12,7 +12,7 @@
     [metrics]
     valid_mse = "eval/loss"
 
-The environment has CURVELAB_FORMAT, CURVELAB_OUTPUT, CURVELAB_FAIL_ON, CURVELAB_SELECT, CURVELAB_IGNORE, CURVELAB_CONFIG.
+Environment: CURVELAB_FORMAT, CURVELAB_OUTPUT, CURVELAB_FAIL_ON, CURVELAB_SELECT, CURVELAB_IGNORE, CURVELAB_CONFIG.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def thresholds_in(words: Iterable[str] | None) -> dict[str, dict[str, float]]:
         except ValueError:
             number = None
         if not pattern or not threshold or number is None:
-            raise UsageError(f'--set {word}: takes pattern.threshold=number, such as clip-saturation.share=0.9')
+            raise UsageError(f"--set {word}: takes pattern.threshold=number, such as clip-saturation.share=0.9")
         found.setdefault(pattern, {})[threshold] = number
     return found
 

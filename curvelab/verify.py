@@ -1,11 +1,11 @@
 """Is a file read rightly? Every value of a log, held against the reference reader of its format.
 
     tensorboard     tbparse (extra `tensorboard`)
-    wandb-file      what the installed wandb ships (extra `wandb`): its Python reader up to 0.29, `wandb leet inspect` later
+    wandb-file      what wandb ships (extra `wandb`): its Python reader up to 0.29, `wandb leet inspect` later
     trainer-state   the json module of the standard library
 
-None of our own reading is used here. Where a file is damaged the reference readers give up early; what they do give must
-be ours, and what we have beyond it is said.
+None of our own reading is used here. Where a file is damaged the reference readers give up early; what they do give
+must be ours, and what we have beyond it is said.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def verify(log: Log) -> Verified:
         reference = reader(log)
     except NotVerifiable as why:
         return Verified(status="not-verified", reason=str(why))
-    except Exception as error:
+    except Exception as error:  # foreign code on a file that may be damaged
         return Verified(status="not-verified", reason=f"the reference reader failed ({type(error).__name__}: {error})")
     return _compared(_rows(log), reference)
 
@@ -222,7 +222,7 @@ Record = tuple[str, int | None, float | None, dict[str, float]]
 
 def _records_of_datastore(path: Path) -> Iterator[Record]:
     """wandb up to 0.29: its Python reader, and its protobuf classes."""
-    from wandb.proto import wandb_internal_pb2
+    from wandb.proto.wandb_internal_pb2 import Record as Message  # type: ignore[attr-defined]
     from wandb.sdk.internal.datastore import DataStore
 
     with tempfile.TemporaryDirectory() as folder:  # the reader opens the file for writing, too: give it a copy
@@ -231,7 +231,7 @@ def _records_of_datastore(path: Path) -> Iterator[Record]:
         store = DataStore()
         store.open_for_scan(str(copy))
         while (data := store.scan_data()) is not None:
-            record = wandb_internal_pb2.Record.FromString(data)
+            record = Message.FromString(data)
             kind = record.WhichOneof("record_type")
             if kind not in ("history", "stats"):
                 continue

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,7 +30,8 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")  # what a spreadsheet takes for the beginn
 def export(
     paths: Paths,
     format_: Annotated[
-        str | None, typer.Option("--format", metavar="csv|parquet|jsonl", help="Default: from the suffix of -o, else csv.")
+        str | None,
+        typer.Option("--format", metavar="csv|parquet|jsonl", help="Default: from the suffix of -o, else csv."),
     ] = None,
     output: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
     wide: Annotated[bool, typer.Option("--wide", help="One row a step, one column a metric.")] = False,
@@ -122,13 +123,14 @@ def _write(frame: pd.DataFrame, format_: str, file: Path | None) -> None:
 
 def _texts(column: pd.Series, as_cells: bool) -> pd.Categorical:
     """A text column that every format can hold; for csv with what looks like a formula quoted."""
+    import numpy as np
     import pandas as pd
 
     column = column.astype("category")
     words = [_cell(encodable(str(word))) if as_cells else encodable(str(word)) for word in column.cat.categories]
     names = list(dict.fromkeys(words))
-    place = pd.Index([names.index(word) for word in words])
-    return pd.Categorical.from_codes(place.to_numpy()[column.cat.codes.to_numpy()], categories=pd.Index(names, dtype=object))
+    place = np.array([names.index(word) for word in words], dtype=np.int32)
+    return pd.Categorical.from_codes(place[column.cat.codes.to_numpy()], categories=pd.Index(names, dtype=object))
 
 
 def _cell(word: str) -> str:
@@ -138,13 +140,21 @@ def _cell(word: str) -> str:
 def _times(frame: pd.DataFrame, unknown: str | None) -> pd.Series:
     """Wall times as ISO 8601 in UTC, with what stands where the log does not say."""
     texts = frame["wall_time"].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ").astype(object)
-    return texts.where(frame["wall_time"].notna(), unknown)
+    times: pd.Series = texts.where(frame["wall_time"].notna(), unknown)
+    return times
 
 
 def _as_csv(frame: pd.DataFrame) -> str:
+    import csv
+
     if "wall_time" in frame:
         frame = frame.assign(wall_time=_times(frame, ""))
-    return frame.rename(columns=_cell).to_csv(index=False, na_rep="NaN", lineterminator="\n")
+    frame = frame.rename(columns=_cell)
+    words = [*frame.columns, *(word for name in TEXT_COLUMNS if name in frame for word in frame[name].cat.categories)]
+    # csv does not quote a bare carriage return, and readers take it for the end of the line
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if any("\r" in word for word in words) else csv.QUOTE_MINIMAL
+    text: str = frame.to_csv(index=False, na_rep="NaN", lineterminator="\n", quoting=quoting)
+    return text
 
 
 def _as_jsonl(frame: pd.DataFrame) -> str:
@@ -180,4 +190,5 @@ def _replacing(file: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{file}: cannot be written ({error.strerror or error}); nothing was changed") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

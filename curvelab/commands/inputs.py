@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Log files, folders or globs.")]
 Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings from this file (default: curvelab.toml, or [tool.curvelab] of pyproject.toml).")
-]  # fmt: skip
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Settings file (default: curvelab.toml, or pyproject's [tool.curvelab])."
+    ),
+]
 Metric = Annotated[
-    list[str] | None, typer.Option("--metric", metavar="NAME=CANONICAL", help="Read a logged NAME as a canonical metric, e.g. valid_mse=eval/loss. Repeatable.")
-]  # fmt: skip
+    list[str] | None,
+    typer.Option(metavar="NAME=CANONICAL", help="Read NAME as a canonical metric: valid_mse=eval/loss. Repeatable."),
+]
 
 
 def read_runs(paths: Sequence[str], metric_names: Mapping[str, str], typed: Mapping[str, str]) -> Gathered:
@@ -35,11 +39,24 @@ def read_runs(paths: Sequence[str], metric_names: Mapping[str, str], typed: Mapp
         gathered = gather(paths, progress=show, metric_names=metric_names)
     for error in gathered.errors:
         say(str(error))
-    logged = {raw for run in gathered.runs for curve in run.logged.values() for raw in (*curve.raw_names, curve.metric)}
+    logged = _logged_names(gathered) if typed and gathered.runs else set()
     for name in typed:
-        if gathered.runs and name not in logged and typed[name] not in logged:
-            say(f'--metric {name}: no log has a metric of that name{did_you_mean(name, logged)}')
+        if logged and name not in logged:
+            say(f"--metric {name}: no log has a metric of that name{did_you_mean(name, logged)}")
     return gathered
+
+
+def _logged_names(gathered: Gathered) -> set[str]:
+    """Every name by which `--metric` may call a series: as it was logged, and as curvelab calls it on its own."""
+    from curvelab.catalogue import importers
+    from curvelab.knowledge.metric_names import canonical
+
+    common = {one.format: one.names for one in importers()}
+    names = {name for run in gathered.runs for name in run.metrics}
+    for log in (log for run in gathered.runs for log in run.logs):
+        for raw in (*(series.name for series in log.series), *(timed.name for timed in log.timed)):
+            names |= {raw, canonical(common[log.format](raw))}
+    return names
 
 
 def output_file(output: str) -> Path:

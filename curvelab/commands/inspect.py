@@ -24,7 +24,7 @@ FORMATS = ("text", "json")
 def inspect(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A log file, a folder or a glob.")],
     format_: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
-    verify: Annotated[bool, typer.Option("--verify", help="Compare every value with the format's reference reader.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare with the format's reference reader.")] = False,
     metric: Metric = None,
     config: Config = None,
 ) -> None:
@@ -152,7 +152,8 @@ def _verified_text(verified: dict[str, Any]) -> Iterator[str]:
 
 def _run_text(run: dict[str, Any]) -> Iterator[str]:
     planned = "plan unknown" if run["planned_steps"] is None else f"of {run['planned_steps']:,} planned"
-    yield f"run {clean(run['name'])}: {run['format']}, {run['state']}, {run['points']:,} points, {run['settings']} settings"
+    yield f"run {clean(run['name'])}: {run['format']}, {run['state']}, {run['points']:,} points"
+    yield f"  settings {run['settings']}"
     yield f"  steps {_number(run['first_step'])} to {_number(run['last_step'])}, {planned}"
     yield from _columns([("metric", "rows"), *((clean(name), f"{rows:,}") for name, rows in run["metrics"].items())])
     for seam in run["seams"]:

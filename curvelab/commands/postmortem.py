@@ -31,16 +31,19 @@ def postmortem(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="PATH", help="html: a folder (default reports) or one .html file; else a file."),
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="html: a folder (default reports) or one .html; else a file."
+        ),
     ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(metavar="never|info|warning|critical", help="Exit 1 for findings at or above it (default never)."),
     ] = None,
-    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these patterns only.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these patterns.")] = None,
+    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these only.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable."),
     ] = None,
     metric: Metric = None,
     config: Config = None,

@@ -17,13 +17,13 @@ _UNPRINTABLE = {**_CONTROLS, **_LINE_BREAKS}
 
 
 def clean(text: str) -> str:
-    """One line without control codes, text-direction marks and undecodable bytes: names in logs are not to be trusted."""
+    """One line without control codes, text-direction marks and undecodable bytes: names in logs are not trusted."""
     return encodable(text.translate(_UNPRINTABLE))
 
 
 def encodable(text: str) -> str:
     """The text with lone surrogates (bytes of a file name that are no UTF-8) as U+FFFD."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if not text.isascii() else text
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def say(text: str) -> None:
