@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 TREND_SHARE = 25  # the trend's window is one 25th of the points
 FEWEST_FOR_TREND = 40
 SMOOTH = 0.004  # of the range: a curve that stays this close to its median needs none (learning rates)
-TREND_POINTS = 160
+MOST_TREND, FEWEST_TREND = 160, 40  # points of the trend as it is drawn
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def line(metric: str, series: Thinned, most: int) -> Line:
     n = min(len(series.step), len(series.value))
     step = np.array(series.step[:n], dtype=np.float64)
     value = np.array(series.value[:n], dtype=np.float64)
-    trend = _trend(step, value)
+    trend = _trend(step, value, max(FEWEST_TREND, min(MOST_TREND, most // 4)))
     rows = min_max_rows(value, most)
     step, value = step[rows], value[rows]
     bad = ~np.isfinite(value)
@@ -65,7 +65,7 @@ def _stretches(step: Floats, bad: NDArray[np.bool_]) -> tuple[tuple[float, float
     return tuple((float(step[a]), float(step[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
-def _trend(step: Floats, value: Floats) -> tuple[Floats, Floats] | None:
+def _trend(step: Floats, value: Floats, most: int) -> tuple[Floats, Floats] | None:
     """Running median over one 25th of the finite points, smoothed once more to be drawn without stairs."""
     good = np.isfinite(value)
     step, value = step[good], value[good]
@@ -77,13 +77,13 @@ def _trend(step: Floats, value: Floats) -> tuple[Floats, Floats] | None:
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.median(np.abs(value - smooth)) > SMOOTH * (value.max() - value.min()):
             return None
-    rows = np.unique(np.linspace(0, n - 1, min(n, TREND_POINTS)).astype(np.int64))
+    rows = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
     return step[rows], smooth[rows]
 
 
 def _over_window(value: Floats, width: int, summary: Literal["median", "mean"]) -> Floats:
-    """A centred window's median or mean at every point; the ends are repeated. float64[n] -> float64[n]."""
-    padded = np.pad(value, width // 2, mode="edge")
+    """A centred window's median or mean at every point; the ends are mirrored. float64[n] -> float64[n]."""
+    padded = np.pad(value, width // 2, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, width)
     with np.errstate(over="ignore", invalid="ignore"):
         smooth: Floats = np.median(windows, axis=1) if summary == "median" else windows.mean(axis=1)

@@ -45,7 +45,7 @@ TEXT_SIZE = 11
 LANE = 20  # px, height of a row of findings
 BADGE = 9  # px, radius
 MOST_MARKERS = 60  # of an eval curve; more are drawn as a line
-MOST_POINTS = 100  # of a finding's marked points
+MOST_POINTS = 60  # of a finding's marked points
 MOST_SPOILT = 200
 NARROWEST = 3  # px, of a span
 

@@ -19,9 +19,10 @@ from curvelab.report.pictures import LOSS, Key, Panel, curve_panel, evidence_pan
 from curvelab.report.plain import clean, shortened
 from curvelab.report.svg import sparkline
 
-WIDE, NARROW, HALF = 960, 400, 466  # px: pictures of a wide page, of a telephone, and of two side by side
-MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS = 1600, 700, 400, 300
-MOST_EVIDENCE = 14  # pictures of findings in all; the main picture shows every finding
+WIDE, NARROW, HALF = 960, 350, 466  # px: pictures of a wide page, of a telephone, and of two side by side
+MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS = 1600, 700, 400, 240
+ALL_EVIDENCE_POINTS = 3600  # in all pictures of findings: a page of many findings stays small
+MOST_EVIDENCE = 12  # pictures of findings in all; the main picture shows every finding
 MOST_CURVES = 8
 MOST_NOTES = 60
 MOST_FILES = 40
@@ -122,7 +123,7 @@ def _draw(diagnosis: Diagnosis, findings: Sequence[Finding]) -> tuple[Figure | N
     def figure(wide: Panel, narrow: Panel | None, width: int, height: int) -> Figure:
         return Figure(
             wide=draw(wide, width, height, f"f{next(number)}-", "wide" if narrow else "any"),
-            narrow=draw(narrow, NARROW, round(0.8 * height), f"f{next(number)}-", "narrow") if narrow else Markup(""),
+            narrow=draw(narrow, NARROW, round(0.75 * height), f"f{next(number)}-", "narrow") if narrow else Markup(""),
             caption=wide.metrics,
             points=sum(one.points for one in wide.lines),
             keys=wide.keys,
@@ -132,10 +133,11 @@ def _draw(diagnosis: Diagnosis, findings: Sequence[Finding]) -> tuple[Figure | N
         wide, narrow = (loss_panel(diagnosis, findings, most) for most in (MAIN_POINTS, NARROW_POINTS))
         main = figure(wide, narrow, WIDE, 340) if wide else None
         left = MOST_EVIDENCE
+        share = max(NARROW_POINTS, min(EVIDENCE_POINTS, ALL_EVIDENCE_POINTS // max(1, len(findings))))
         pictures = []
         for finding in findings:
             pairs = zip(
-                evidence_panels(diagnosis, finding, EVIDENCE_POINTS),
+                evidence_panels(diagnosis, finding, share),
                 evidence_panels(diagnosis, finding, NARROW_POINTS),
                 strict=True,
             )

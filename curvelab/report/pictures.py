@@ -176,7 +176,9 @@ def _losses(diagnosis: Diagnosis) -> list[str]:
 
 
 def _lines(diagnosis: Diagnosis, metrics: Iterable[str], most: int) -> tuple[Line, ...]:
-    return tuple(line(metric, diagnosis.series[metric], most) for metric in metrics)
+    names = tuple(metrics)
+    share = 2 * most // (len(names) + 1)  # several curves in one picture share its bytes
+    return tuple(line(metric, diagnosis.series[metric], share) for metric in names)
 
 
 def _range(diagnosis: Diagnosis, gaps: Sequence[Evidence]) -> tuple[float, float]:

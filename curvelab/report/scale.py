@@ -119,7 +119,8 @@ def _rounded_up(step: float) -> float:
 
 def _round_steps(scale: Scale, most: int) -> tuple[list[float], float]:
     step = _rounded_up((scale.high - scale.low) / most * scale.unit)
-    first, last = math.ceil(scale.low * scale.unit / step), math.floor(scale.high / step * scale.unit)
+    apart = step / scale.unit  # stays finite where low * unit does not
+    first, last = math.ceil(scale.low / apart), math.floor(scale.high / apart)
     return [k * step for k in range(first, last + 1) if math.isfinite(k * step)], step
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from curvelab.model.result import Thinned
+from curvelab.report.scale import scale_for
 from curvelab.signals.thinning import min_max_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -38,9 +39,10 @@ def themed(svg: str, colours: Mapping[str, str], prefix: str, alt: str, kind: st
         for parent in root.iter():
             for child in parent.findall(f"{SVG}{dropped}"):
                 parent.remove(child)
-    used = set(re.findall(r"(?:url\(|href=\")#([\w-]+)", svg))
+    found = dict.fromkeys(re.findall(r"(?:url\(|href=\")#([\w-]+)", svg))
+    used = {name: f"{prefix}{number}" for number, name in enumerate(found)}
     for element in root.iter():
-        _slim(element, colours, prefix, used)
+        _slim(element, colours, used)
     _flatten(root)
     text = (
         ET.tostring(root, encoding="unicode").replace("ns0:", "").replace(' xmlns:ns0="http://www.w3.org/2000/svg"', "")
@@ -48,22 +50,21 @@ def themed(svg: str, colours: Mapping[str, str], prefix: str, alt: str, kind: st
     return Markup(re.sub(r">\s+<", "><", text.replace(" />", "/>")))
 
 
-def _slim(element: ET.Element, colours: Mapping[str, str], prefix: str, used: set[str]) -> None:
+def _slim(element: ET.Element, colours: Mapping[str, str], used: Mapping[str, str]) -> None:
     """One element: colours to variables, ids that are not used dropped, numbers rounded, comments of style merged."""
     attributes = element.attrib
     name = attributes.pop("id", "")
     if name.startswith(MARK):
         attributes["class"] = name.removeprefix(MARK).rstrip("0123456789_")
     elif name in used:
-        attributes["id"] = prefix + name
+        attributes["id"] = used[name]
     target = attributes.pop(LINK, None)
     if target is not None:
-        local = element.tag == f"{SVG}use"
-        attributes["href"] = f"#{prefix}{target[1:]}" if local else target
+        attributes["href"] = f"#{used[target[1:]]}" if element.tag == f"{SVG}use" else target
     if "clip-path" in attributes:
-        attributes["clip-path"] = attributes["clip-path"].replace("url(#", f"url(#{prefix}")
+        attributes["clip-path"] = _own_ids(attributes["clip-path"], used)
     if "style" in attributes:
-        _style(attributes, colours, prefix)
+        _style(attributes, colours, used)
     if "d" in attributes:
         attributes["d"] = short_path(attributes["d"], fine=element.get("id") is not None)
     for key in ("x", "y", "width", "height"):
@@ -75,7 +76,7 @@ def _slim(element: ET.Element, colours: Mapping[str, str], prefix: str, used: se
     element.tail = None
 
 
-def _style(attributes: dict[str, str], colours: Mapping[str, str], prefix: str) -> None:
+def _style(attributes: dict[str, str], colours: Mapping[str, str], used: Mapping[str, str]) -> None:
     kept = []
     for part in attributes.pop("style").split(";"):
         name, _, value = (piece.strip() for piece in part.partition(":"))
@@ -83,25 +84,35 @@ def _style(attributes: dict[str, str], colours: Mapping[str, str], prefix: str) 
             attributes["text-anchor"] = value
         elif name and name not in _DROPPED:
             value = re.sub(r"#[0-9a-f]{6}", lambda m: f"var(--{colours[m[0]]})" if m[0] in colours else m[0], value)
-            kept.append(f"{name}:{value.replace('url(#', f'url(#{prefix}')}")
+            kept.append(f"{name}:{_own_ids(value, used)}")
     if kept:
         attributes["style"] = ";".join(kept)
 
 
+def _own_ids(value: str, used: Mapping[str, str]) -> str:
+    return re.sub(r"url\(#([\w-]+)\)", lambda m: f"url(#{used[m[1]]})", value)
+
+
 def _flatten(root: ET.Element) -> None:
-    """Take the children of groups that say nothing into their parents."""
+    """Take the children of groups that say nothing into their parents, and a style that all share to the group."""
     for parent in list(root.iter()):
         children: list[ET.Element] = []
         for child in parent:
             _unpack(child, children)
         parent[:] = children
+    for parent in root.iter(f"{SVG}g"):
+        styles = {child.get("style", "") for child in parent}
+        if len(parent) > 1 and len(styles) == 1 and "style" not in parent.attrib and styles != {""}:
+            parent.set("style", styles.pop())
+            for child in parent:
+                del child.attrib["style"]
 
 
 def _unpack(element: ET.Element, into: list[ET.Element]) -> None:
     if element.tag == f"{SVG}g" and not element.attrib:
         for child in element:
             _unpack(child, into)
-    elif element.tag != f"{SVG}defs" or len(element):
+    elif element.tag not in (f"{SVG}g", f"{SVG}defs") or len(element):
         into.append(element)
 
 
@@ -152,9 +163,8 @@ def sparkline(series: Thinned | None, alt: str) -> Markup:
     finite = np.isfinite(value)
     if not finite.any():
         return Markup("")
-    low, high = float(value[finite].min()), float(value[finite].max())
+    up = np.clip(scale_for(value).place(value), 0, 1)
     with np.errstate(all="ignore"):
-        up = (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.full(len(value), 0.5)
         along = (step - step[0]) / (step[-1] - step[0]) if step[-1] > step[0] else np.full(len(step), 0.5)
     xs = 2 + along * (SPARK_WIDTH - 4)
     ys = SPARK_HEIGHT - 3 - up * (SPARK_HEIGHT - 6)
