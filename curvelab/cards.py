@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curvelab.catalogue import detectors
+from curvelab.catalogue import detectors, importers
 from curvelab.model.finding import Cost
 from curvelab.rules import Detector
 from curvelab.sources import Importer
@@ -134,6 +134,14 @@ def pattern_table_markdown() -> str:
     """All patterns as a Markdown table: name, kind, the sentence of its card."""
     lines = ["| pattern | kind | what it is |", "|---|---|---|"]
     lines += [_row(f"`{one.pattern}`", one.kind, sections(one.card)[""]) for one in detectors()]
+    return "\n".join(lines) + "\n"
+
+
+def format_table_markdown() -> str:
+    """All formats as a Markdown table: name, files, the sentence of its card."""
+    lines = ["| format | files | what it is |", "|---|---|---|"]
+    for one in importers():
+        lines.append(_row(f"`{one.format}`", ", ".join(f"`{glob}`" for glob in one.globs), sections(one.card)[""]))
     return "\n".join(lines) + "\n"
 
 
