@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curvelab.catalogue import detectors, importers
+from curvelab.model.card import sections
 from curvelab.model.finding import Cost
 from curvelab.rules import Detector
 from curvelab.sources import Importer
@@ -41,12 +42,6 @@ def limits(one: Detector) -> list[Limit]:
         Limit(setting=f"{one.pattern}.{f.name}", default=getattr(defaults, f.name), **f.metadata)
         for f in dataclasses.fields(one.thresholds)
     ]
-
-
-def sections(card: str) -> dict[str, str]:
-    """The headings of a card and their paragraphs; "" is the title sentence."""
-    parts = re.split(r"^([^\n]+)\n-{3,}\n", card.strip() + "\n", flags=re.M)
-    return {"": parts[0].strip(), **{parts[i].strip(): parts[i + 1].strip() for i in range(1, len(parts) - 1, 2)}}
 
 
 def card_text(one: Detector) -> str:
@@ -139,9 +134,9 @@ def pattern_table_markdown() -> str:
 
 def format_table_markdown() -> str:
     """All formats as a Markdown table: name, files, the sentence of its card."""
+    files = {one.format: ", ".join(f"`{glob}`" for glob in one.globs) for one in importers()}
     lines = ["| format | files | what it is |", "|---|---|---|"]
-    for one in importers():
-        lines.append(_row(f"`{one.format}`", ", ".join(f"`{glob}`" for glob in one.globs), sections(one.card)[""]))
+    lines += [_row(f"`{one.format}`", files[one.format], sections(one.card)[""]) for one in importers()]
     return "\n".join(lines) + "\n"
 
 
