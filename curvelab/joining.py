@@ -22,6 +22,7 @@ from curvelab.sources import Importer
 _BEST_PRECISION = ("trainer-state", "wandb-file", "tensorboard")  # float64 before float32, when equally complete
 _WRITERS = 0.02  # share of rows that step back above which two processes wrote one file (a restart is rare)
 _FEW_RESTARTS = 10
+_NAMED_BY_LOG = frozenset(("mlflow", "trackio"))  # their folders are named by a machine, their runs by people
 _DONE = 0.999  # share of the plan that counts as all of it
 
 
@@ -58,7 +59,7 @@ def join(group: Group, importers: Mapping[str, Importer], metric_names: Mapping[
     last = max((int(c.step.max()) for c in curves.values() if len(c)), default=0)
     return Run(
         id=_identity(group),
-        name=group.path.name if group.path.is_dir() else group.path.parent.name or group.path.name,
+        name=_name(group),
         path=str(group.path),
         format="+".join(line.format for line in lines),
         project=next((log.identity["project"] for log in group.logs if log.identity.get("project")), None),
@@ -72,6 +73,14 @@ def join(group: Group, importers: Mapping[str, Importer], metric_names: Mapping[
         logs=group.logs,
         checkpoint_steps=tuple(sorted({step for log in group.logs for step in log.checkpoint_steps})),
     )
+
+
+def _name(group: Group) -> str:
+    """The folder's name; the log's own one where a file holds several runs or folders bear no names."""
+    given = next((log.identity["name"] for log in group.logs if log.identity.get("name")), None)
+    if given and (group.of_several or group.logs[0].format in _NAMED_BY_LOG):
+        return given
+    return group.path.name if group.path.is_dir() else group.path.parent.name or group.path.name
 
 
 def _rank(format_: str) -> int:
@@ -117,7 +126,11 @@ def _line(format_: str, logs: Sequence[Log], importer: Importer, given: Mapping[
                 if not len(series):
                     continue
                 part = np.searchsorted(bounds, series.order, side="right") + first
+<<<<<<< HEAD
                 name = _named(series.name, importer.names(_in_split(log, series.name)), given)
+=======
+                name = log.names.get(series.name) or importer.names(_in_split(log, series.name))
+>>>>>>> formats
                 rows[name].append(_columns(series, part, offset, log, series.name))
                 length = max(length, int(series.order.max()) + 1)
                 reached = max(reached, int(series.step.max()))
