@@ -149,4 +149,5 @@ def masked_steps(loss: Curve, norm: Curve) -> Ints:
     change[1:] = (loss.value[1:] != loss.value[:-1]) | ~beside[1:]
     start = np.maximum.accumulate(np.where(change, np.arange(len(loss)), 0))
     run_length = np.bincount(start, minlength=len(loss))[start] if len(loss) else np.empty(0, dtype=np.int64)
-    return loss.step[beside & ((loss.value == 0.0) | (run_length >= FROZEN))]
+    hidden: Ints = loss.step[beside & ((loss.value == 0.0) | (run_length >= FROZEN))]
+    return hidden

@@ -57,11 +57,11 @@ def home_of(log: Log, root: Path) -> Path:
         return folder
     while folder != root and root in folder.parents:
         name, above = folder.name, folder.parent
-        if _CHECKPOINT.match(name) or _WANDB_RUN.match(name) or name == "latest-run":
+        event = log.format == "tensorboard"
+        belongs = _CHECKPOINT.match(name) or _WANDB_RUN.match(name) or name in ("wandb", "latest-run")
+        if belongs or (event and (_HPARAMS.match(name) or name in SPLITS)):
             folder = above
-        elif name == "wandb" or (log.format == "tensorboard" and (_HPARAMS.match(name) or name in SPLITS)):
-            folder = above
-        elif log.format == "tensorboard" and above.name in _EVENT_ROOTS and above != root:
+        elif event and above.name in _EVENT_ROOTS and above != root:
             folder = above.parent
         else:
             break

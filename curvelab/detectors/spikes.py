@@ -43,7 +43,7 @@ from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_n
 LISTED = 12  # episodes that are named one by one
 GUARD = 0.5  # the local sigma is not taken below this share of the run's (a quiet stretch by chance is no quiet stretch)
 LOG_GUARD = 1.0  # relative noise does not shrink as the loss falls, so in the logarithm the run's own noise is the least
-LOG_SHARE = 0.75  # of the sigmas on the logarithmic scale, where a jump counts for less than on the linear one
+LOG_SHARE = 0.8  # of the sigmas on the logarithmic scale, where a jump counts for less than on the linear one
 CLIMBED = 0.3  # a level this far above an earlier one belongs to a divergence, and so do its jumps (judgement)
 
 
