@@ -141,14 +141,20 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=start,
         end_step=int(curve.step[-1]),
         measured=(
-            Measured(name="fall", value=share, unit="of the log-probability at the start", threshold=limits.fall, setting="chosen-logp-collapse.fall"),
+            Measured(
+                name="fall",
+                value=share,
+                unit="of the log-probability at the start",
+                threshold=limits.fall,
+                setting="chosen-logp-collapse.fall",
+            ),
             Measured(name="nats", value=nats, unit="nats", threshold=limits.nats, setting="chosen-logp-collapse.nats"),
         ),
         evidence=(
             Level(metric=curve.metric, value=before, label=f"start {before:.4g}"),
             Span(metric=curve.metric, start_step=start, end_step=int(curve.step[-1]), label=f"-{share:.0%}"),
         ),
-    )  # fmt: skip
+    )
 
 
 def _margins_fall(facts: Facts) -> bool:

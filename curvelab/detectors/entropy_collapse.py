@@ -141,8 +141,13 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=start,
         end_step=end,
         measured=(
-            Measured(name="level", value=level, unit="nats per token", threshold=limit, setting="entropy-collapse.entropy"),
+            Measured(
+                name="level", value=level, unit="nats per token", threshold=limit, setting="entropy-collapse.entropy"
+            ),
             Measured(name="before", value=before, unit="nats per token"),
         ),
-        evidence=(Level(metric=curve.metric, value=limit, label=f"{limit:.3g}"), Span(metric=curve.metric, start_step=start, end_step=end, label="collapsed")),
-    )  # fmt: skip
+        evidence=(
+            Level(metric=curve.metric, value=limit, label=f"{limit:.3g}"),
+            Span(metric=curve.metric, start_step=start, end_step=end, label="collapsed"),
+        ),
+    )

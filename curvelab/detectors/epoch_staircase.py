@@ -109,7 +109,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         raise NotApplicable("the loss changes sign: its level says nothing about memory (policy-gradient losses)")
     jumps = _jumps(facts)
     steps = [(at, jump, _share(facts, at, jump)) for at, jump in jumps]
-    found = [(at, -jump.size / abs(jump.before), -jump.sigmas) for at, jump, share in steps if -jump.sigmas >= limits.sigmas and share >= limits.share]
+    found = [
+        (at, -jump.size / abs(jump.before), -jump.sigmas)
+        for at, jump, share in steps
+        if -jump.sigmas >= limits.sigmas and share >= limits.share
+    ]
     if not found:
         return
     clearest = max(sigmas for *_, sigmas in found)
@@ -120,17 +124,29 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="info",
         confidence=0.7 + 0.25 * min(1.0, (clearest - limits.sigmas) / limits.sigmas),
         metric="train/loss",
-        headline=f"train/loss steps down at {len(found)} of {len(jumps)} epoch boundaries (step {where}), {'' if one else 'at most '}by {drop:.1%} at step {at:.0f}",
+        headline=f"train/loss steps down at {len(found)} of {len(jumps)} epoch boundaries (step {where}), "
+        f"{'' if one else 'at most '}by {drop:.1%} at step {at:.0f}",
         start_step=round(found[0][0]),
         end_step=round(found[-1][0]),
         measured=(
             Measured(name="drop", value=drop, unit="of the train loss before it"),
-            Measured(name="clearest", value=min(clearest, 1e6), unit="standard errors", threshold=limits.sigmas, setting="epoch-staircase.sigmas"),
+            Measured(
+                name="clearest",
+                value=min(clearest, 1e6),
+                unit="standard errors",
+                threshold=limits.sigmas,
+                setting="epoch-staircase.sigmas",
+            ),
             Measured(name="boundaries", value=float(len(found)), unit=f"of {len(jumps)} epoch boundaries"),
         ),
-        evidence=tuple(Point(metric="train/loss", step=round(a), value=_level(facts, a), label=f"-{d:.1%}") for a, d, _ in found)
-        + (Span(metric="train/loss", start_step=round(found[0][0]), end_step=round(found[-1][0]), label="steps at epoch ends"),),
-    )  # fmt: skip
+        evidence=(
+            *(
+                Point(metric="train/loss", step=round(a), value=_level(facts, a), label=f"-{d:.1%}")
+                for a, d, _ in found
+            ),
+            Span(metric="train/loss", start_step=round(found[0][0]), end_step=round(found[-1][0]), label="epoch ends"),
+        ),
+    )
 
 
 def _jumps(facts: Facts) -> list[tuple[float, Jump]]:

@@ -113,7 +113,12 @@ def _example(name: str, end: float, fires: bool) -> Example:
     needs={"train/kl": 8},
     thresholds=Thresholds,
     remedies=REMEDIES,
-    examples=(_example("up to 12", 12.0, True), _example("up to 4", 4.0, True), _example("up to 0.5", 0.5, False), _example("a short burst", 0.3, False)),
+    examples=(
+        _example("up to 12", 12.0, True),
+        _example("up to 4", 4.0, True),
+        _example("up to 0.5", 0.5, False),
+        _example("a short burst", 0.3, False),
+    ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     curve = facts.finite("train/kl")
@@ -121,7 +126,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     limit = limits.summed if summed else limits.kl
     level = running_median(curve.value, WINDOW)
     parts = episodes(level > limit, gap=1)
-    lasting = [(a, b) for a, b in parts if b - a + 1 >= limits.share * len(level) or (b == len(level) - 1 and b - a + 1 >= WINDOW)]
+    lasting = [
+        (a, b)
+        for a, b in parts
+        if b - a + 1 >= limits.share * len(level) or (b == len(level) - 1 and b - a + 1 >= WINDOW)
+    ]
     if not lasting:
         return
     first, last = lasting[0][0], lasting[-1][1]
@@ -131,12 +140,22 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="critical" if high >= 5 * limit else "warning",
         confidence=0.65 + 0.25 * min(1.0, (high / limit - 1) / 2),
         metric=curve.metric,
-        headline=f"KL from the reference passed {limit:g} at step {start} and stood at {high:.3g} {'to the end' if last == len(level) - 1 else f'until step {end}'}",
+        headline=f"KL from the reference passed {limit:g} at step {start} and stood at {high:.3g} "
+        + ("to the end" if last == len(level) - 1 else f"until step {end}"),
         start_step=start,
         end_step=end,
         measured=(
-            Measured(name="level", value=high, unit="nats", threshold=limit, setting="kl-blowup.summed" if summed else "kl-blowup.kl"),
+            Measured(
+                name="level",
+                value=high,
+                unit="nats",
+                threshold=limit,
+                setting="kl-blowup.summed" if summed else "kl-blowup.kl",
+            ),
             Measured(name="limit", value=limit, unit="nats"),
         ),
-        evidence=(Level(metric=curve.metric, value=limit, label=f"limit {limit:g}"), Span(metric=curve.metric, start_step=start, end_step=end, label="too far")),
-    )  # fmt: skip
+        evidence=(
+            Level(metric=curve.metric, value=limit, label=f"limit {limit:g}"),
+            Span(metric=curve.metric, start_step=start, end_step=end, label="too far"),
+        ),
+    )

@@ -135,15 +135,25 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             severity="critical" if late >= limits.mostly else "warning",
             confidence=0.85,
             metric=CLIPPED,
-            headline=f"{late:.0%} of the completions are cut off at the maximum length at the end, since step {int(clipped.step[place])} (mean length {after:.4g})",
+            headline=f"{late:.0%} of the completions are cut off at the maximum length, "
+            f"many since step {int(clipped.step[place])} (mean length {after:.4g})",
             start_step=int(clipped.step[place]),
             end_step=int(clipped.step[-1]),
             measured=(
-                Measured(name="clipped", value=late, unit="of the completions", threshold=limits.clipped, setting="length-explosion.clipped"),
+                Measured(
+                    name="clipped",
+                    value=late,
+                    unit="of the completions",
+                    threshold=limits.clipped,
+                    setting="length-explosion.clipped",
+                ),
                 Measured(name="times", value=times, unit="times the length at the start"),
             ),
-            evidence=(Level(metric=CLIPPED, value=limits.clipped, label=f"{limits.clipped:g}"), _span(clipped, place, "cut off")),
-        )  # fmt: skip
+            evidence=(
+                Level(metric=CLIPPED, value=limits.clipped, label=f"{limits.clipped:g}"),
+                _span(clipped, place, "cut off"),
+            ),
+        )
     elif times >= limits.longer and _rises(length) and not _rises(facts.finite("train/reward")):
         place = int(np.argmax(running_median(length.value, WINDOW) >= 0.5 * (before + after)))
         yield Finding(
@@ -153,9 +163,20 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             headline=f"completions grew from {before:.4g} to {after:.4g} tokens ({times:.1f} times) and the reward did not rise with them",
             start_step=int(length.step[place]),
             end_step=int(length.step[-1]),
-            measured=(Measured(name="times", value=times, unit="times the length at the start", threshold=limits.longer, setting="length-explosion.longer"),),
-            evidence=(Level(metric=LENGTH, value=before, label=f"start {before:.4g}"), _span(length, place, f"{times:.1f}x")),
-        )  # fmt: skip
+            measured=(
+                Measured(
+                    name="times",
+                    value=times,
+                    unit="times the length at the start",
+                    threshold=limits.longer,
+                    setting="length-explosion.longer",
+                ),
+            ),
+            evidence=(
+                Level(metric=LENGTH, value=before, label=f"start {before:.4g}"),
+                _span(length, place, f"{times:.1f}x"),
+            ),
+        )
 
 
 def _levels(curve: Curve) -> tuple[float, float]:

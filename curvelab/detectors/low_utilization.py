@@ -152,6 +152,14 @@ def _finding(curves: list[Curve], level: float, limit: float, name: str, working
         headline=said,
         start_step=int(first.step[0]),
         end_step=int(first.step[-1]),
-        measured=(Measured(name=name, value=level, unit="percent" if name == "utilization" else "of peak", threshold=limit, setting=f"low-utilization.{name}"),),
+        measured=(
+            Measured(
+                name=name,
+                value=level,
+                unit="percent" if name == "utilization" else "of peak",
+                threshold=limit,
+                setting=f"low-utilization.{name}",
+            ),
+        ),
         evidence=(Level(metric=first.metric, value=float(np.median(first.value)), label="median"),),
-    )  # fmt: skip
+    )

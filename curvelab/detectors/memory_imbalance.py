@@ -40,7 +40,9 @@ from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 KINDS = ("memory_bytes", "memory_gb", "memory_percent")
 NAME = re.compile(r"gpu/(\d+)/(memory_\w+)$")
 AT_WORK = 5.0  # percent of median utilisation below which a GPU is not one of the run's (judgement)
-HELD = 0.1  # of the fullest GPU; one that holds less is not one of the run's, where no utilisation was logged (judgement)
+HELD = (
+    0.1  # of the fullest GPU; one that holds less is not one of the run's, where no utilisation was logged (judgement)
+)
 FEWEST = 5  # samples (judgement)
 
 
@@ -73,7 +75,9 @@ REMEDIES = (
 def _example(name: str, last: float, fires: bool) -> Example:
     def build() -> Run:
         levels = [40.0, 40.5, 39.8, last]
-        return synth.run_of(synth.decay(40), more={f"gpu/{i}/memory_gb": v + synth.noise(40, 0.1, i) for i, v in enumerate(levels)})
+        return synth.run_of(
+            synth.decay(40), more={f"gpu/{i}/memory_gb": v + synth.noise(40, 0.1, i) for i, v in enumerate(levels)}
+        )
 
     return Example(name, build, fires=fires)
 
@@ -84,13 +88,20 @@ def _example(name: str, last: float, fires: bool) -> Example:
     needs={"train/loss": 2},
     thresholds=Thresholds,
     remedies=REMEDIES,
-    examples=(_example("one far fuller", 62.0, True), _example("alike", 41.0, False), _example("one not used", 1.0, False)),
+    examples=(
+        _example("one far fuller", 62.0, True),
+        _example("alike", 41.0, False),
+        _example("one not used", 1.0, False),
+    ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     levels = {c.metric: float(np.median(c.value)) for c in _working(facts)}
     if len(levels) < 2:
         raise NotApplicable("the memory of two or more working GPUs was not logged")
-    departs = {metric: level / float(np.median([v for m, v in levels.items() if m != metric])) - 1 for metric, level in levels.items()}
+    departs = {
+        metric: level / float(np.median([v for m, v in levels.items() if m != metric])) - 1
+        for metric, level in levels.items()
+    }
     metric = max(departs, key=lambda m: (abs(departs[m]), departs[m]))
     if abs(departs[metric]) < limits.departs:
         return
@@ -107,11 +118,20 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=int(curve.step[0]),
         end_step=int(curve.step[-1]),
         measured=(
-            Measured(name="departs", value=departs[metric], unit="of the median of the others", threshold=limits.departs, setting="memory-imbalance.departs"),
+            Measured(
+                name="departs",
+                value=departs[metric],
+                unit="of the median of the others",
+                threshold=limits.departs,
+                setting="memory-imbalance.departs",
+            ),
             Measured(name="gpu", value=float(gpu)),
         ),
-        evidence=(Level(metric=metric, value=levels[metric], label=f"GPU {gpu}"), Level(metric=metric, value=others, label="the others")),
-    )  # fmt: skip
+        evidence=(
+            Level(metric=metric, value=levels[metric], label=f"GPU {gpu}"),
+            Level(metric=metric, value=others, label="the others"),
+        ),
+    )
 
 
 def _working(facts: Facts) -> list[Curve]:

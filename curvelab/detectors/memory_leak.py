@@ -41,7 +41,8 @@ from curvelab.signals.noise import block_medians
 
 MEMORY = re.compile(r"(?<![a-z])(rss|vram)|(?<![a-z])(mem|ram)(?![a-z])|memory", re.I)
 OTHERS = re.compile(  # shares of bandwidth, what is left, and the memory of all processes of the machine
-    r"free|avail|clock|error|bandwidth|limit|total|swap|disk|memory_percent$|system\.gpu\.\d+\.memory$|^system\.memory|frac|ratio", re.I
+    r"free|avail|clock|error|bandwidth|limit|total|swap|disk|memory_percent$|system\.gpu\.\d+\.memory$|^system\.memory|frac|ratio",
+    re.I,
 )
 WARM = 0.1  # share of the run that is left out: allocators and caches fill (judgement)
 BLOCKS = 8  # stretches that are compared (judgement)
@@ -125,7 +126,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     curves = memory_curves(facts)
     if not curves:
         raise NotApplicable(f"no memory metric with {FEWEST} points or more was logged")
-    leaks = [(growth, curve) for curve in curves if (growth := _growth(curve, limits)) is not None]
+    leaks = [(climb, curve) for curve in curves if (climb := _climb(curve, limits)) is not None]
     if not leaks:
         return
     (growth, trend), curve = max(leaks, key=lambda leak: leak[0][0])
@@ -139,11 +140,21 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=trend.start_step,
         end_step=trend.end_step,
         measured=(
-            Measured(name="growth", value=growth, unit="of the level after the first tenth", threshold=limits.growth, setting="memory-leak.growth"),
-            Measured(name="per_thousand", value=1000 * (trend.end_value - trend.start_value) / max(1, trend.end_step - trend.start_step), unit="per 1,000 steps"),
+            Measured(
+                name="growth",
+                value=growth,
+                unit="of the level after the first tenth",
+                threshold=limits.growth,
+                setting="memory-leak.growth",
+            ),
+            Measured(
+                name="per_thousand",
+                value=1000 * (trend.end_value - trend.start_value) / max(1, trend.end_step - trend.start_step),
+                unit="per 1,000 steps",
+            ),
         ),
         evidence=(trend,),
-    )  # fmt: skip
+    )
 
 
 def memory_curves(facts: Facts) -> list[Curve]:
@@ -152,7 +163,7 @@ def memory_curves(facts: Facts) -> list[Curve]:
     return [curve for m in names if len(curve := facts.finite(m)) >= FEWEST]
 
 
-def _growth(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:
+def _climb(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:
     """(growth, its line) of a level that climbs steadily, or None."""
     later = curve.value[int(WARM * len(curve)) :]
     x = np.arange(len(later), dtype=np.float64)
@@ -162,7 +173,11 @@ def _growth(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:
     whole = float(level[-1] - level[0])
     growth = line.slope * (len(later) - 1) / line.level if line.level > 0 else 0.0
     doubt = 1.64 * line.slope_error * (len(later) - 1) / line.level if line.level > 0 else 0.0
-    steady = (changes > 0).sum() >= RISING and changes.max() <= LARGEST * whole and level[-1] - level[BLOCKS // 2] >= LATE * whole
+    steady = (
+        (changes > 0).sum() >= RISING
+        and changes.max() <= LARGEST * whole
+        and level[-1] - level[BLOCKS // 2] >= LATE * whole
+    )
     if not steady or growth - doubt < limits.growth:
         return None
     steps = curve.step[int(WARM * len(curve)) :]

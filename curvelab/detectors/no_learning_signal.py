@@ -102,7 +102,11 @@ def _example(name: str, level: float, fires: bool) -> Example:
     needs={"train/reward": FEWEST},
     thresholds=Thresholds,
     remedies=REMEDIES,
-    examples=(_example("nearly all groups alike", 0.95, True), _example("half of them", 0.5, False), _example("two thirds", 0.67, False)),
+    examples=(
+        _example("nearly all groups alike", 0.95, True),
+        _example("half of them", 0.5, False),
+        _example("two thirds", 0.67, False),
+    ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     curve = _equal_groups(facts)
@@ -122,14 +126,24 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=start,
         end_step=end,
         measured=(
-            Measured(name="share", value=share, unit="of the groups", threshold=limits.share, setting="no-learning-signal.share"),
+            Measured(
+                name="share",
+                value=share,
+                unit="of the groups",
+                threshold=limits.share,
+                setting="no-learning-signal.share",
+            ),
             Measured(name="reward", value=level),
         ),
         evidence=(
-            *((Level(metric=curve.metric, value=limits.share, label=f"{limits.share:g}"),) if curve.metric == SHARE else ()),
+            *(
+                (Level(metric=curve.metric, value=limits.share, label=f"{limits.share:g}"),)
+                if curve.metric == SHARE
+                else ()
+            ),
             Span(metric=curve.metric, start_step=start, end_step=end, label="no gradient"),
         ),
-    )  # fmt: skip
+    )
 
 
 def _equal_groups(facts: Facts) -> Curve:

@@ -101,11 +101,17 @@ def _example(name: str, config: dict[str, object], fires: bool, rise: float = 0.
         _example("only the last is kept", {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1}, True),
         _example("saved too rarely", {"save_strategy": "steps", "save_steps": 400}, True),
         _example("all are kept", {"save_strategy": "steps", "save_steps": 25}, False),
-        _example("the best is kept", {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1, "load_best_model_at_end": True}, False),
-        _example("ends at its best", {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1}, False, rise=0.0),
+        _example(
+            "the best is kept",
+            {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1, "load_best_model_at_end": True},
+            False,
+        ),
+        _example(
+            "ends at its best", {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1}, False, rise=0.0
+        ),
     ),
     yields_to=("overfitting", "divergence", "non-finite"),
-)  # fmt: skip
+)
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     kept = _kept(facts)
     evals = facts.eval_loss
@@ -129,14 +135,20 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=step,
         end_step=int(evals.step[-1]),
         measured=(
-            Measured(name="worse", value=worse, unit="of the best eval loss", threshold=limits.worse, setting="no-useful-checkpoint.worse"),
+            Measured(
+                name="worse",
+                value=worse,
+                unit="of the best eval loss",
+                threshold=limits.worse,
+                setting="no-useful-checkpoint.worse",
+            ),
             Measured(name="kept_step", value=float(nearest), unit="step"),
         ),
         evidence=(
             Point(metric=evals.metric, step=step, value=lowest, label=f"best {lowest:.4g}"),
             Point(metric=evals.metric, step=nearest, value=float(at_kept[place]), label="best that was kept"),
         ),
-    )  # fmt: skip
+    )
 
 
 def _kept(facts: Facts) -> np.ndarray:

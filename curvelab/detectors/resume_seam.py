@@ -99,7 +99,10 @@ def _example(name: str, loss_jump: float, rate_times: float, fires: bool) -> Exa
         run = synth.run_of(loss, rate=rate)
         if name == "never restarted":
             return run
-        logged = {m: Curve.of(m, steps, v, segment=segment) for m, v in (("train/loss", losses), ("train/learning_rate", rates))}
+        logged = {
+            m: Curve.of(m, steps, v, segment=segment)
+            for m, v in (("train/loss", losses), ("train/learning_rate", rates))
+        }
         return replace(run, logged=logged, seams=(Seam(segment=1, step=int(step[again]), reached=300),))
 
     return Example(name, build, fires=fires, onset=(255, 255) if fires else None)
@@ -127,7 +130,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     repeated = sum(max(0, seam.reached - seam.step + 1) for seam in seams)
     losses = [(seam, jump) for seam in seams if (jump := _loss_jump(facts, seam)) is not None]
     loud = [(s, j) for s, j in losses if abs(j.sigmas) >= limits.sigmas and abs(j.size) >= limits.jump * abs(j.before)]
-    rates = [(seam, times) for seam in seams if (times := _rate_times(facts, seam)) is not None and abs(times - 1) >= limits.jump]
+    rates = [
+        (seam, times)
+        for seam in seams
+        if (times := _rate_times(facts, seam)) is not None and abs(times - 1) >= limits.jump
+    ]
     said = [f"the loss jumped from {j.before:.4g} to {j.after:.4g} at step {s.step}" for s, j in loud]
     said += [f"the learning rate jumped to {times:.3g} times what it was at step {s.step}" for s, times in rates]
     where = ", ".join(str(s.step) for s in seams)
@@ -135,16 +142,37 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning" if said else "info",
         confidence=0.8 if said else 0.9,
         metric="train/loss" if loud or not rates else "train/learning_rate",
-        headline=f"restarted at step {where}; " + ("; ".join(said) if said else f"{repeated} steps were done twice, loss and learning rate go on as before"),
+        headline=f"restarted at step {where}; "
+        + ("; ".join(said) if said else f"{repeated} steps were done twice, loss and learning rate go on as before"),
         start_step=seams[0].step,
         end_step=max(max(s.reached, s.step) for s in seams),
         measured=(
             Measured(name="repeated", value=float(repeated), unit="steps"),
-            *(Measured(name="loss_jump", value=j.size / abs(j.before) if j.before else 0.0, unit="of the loss before", threshold=limits.jump, setting="resume-seam.jump") for _, j in losses[:1]),
-            *(Measured(name="rate_jump", value=times - 1, unit="of the rate before", threshold=limits.jump, setting="resume-seam.jump") for _, times in rates[:1]),
+            *(
+                Measured(
+                    name="loss_jump",
+                    value=j.size / abs(j.before) if j.before else 0.0,
+                    unit="of the loss before",
+                    threshold=limits.jump,
+                    setting="resume-seam.jump",
+                )
+                for _, j in losses[:1]
+            ),
+            *(
+                Measured(
+                    name="rate_jump",
+                    value=times - 1,
+                    unit="of the rate before",
+                    threshold=limits.jump,
+                    setting="resume-seam.jump",
+                )
+                for _, times in rates[:1]
+            ),
         ),
-        evidence=tuple(Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="restart") for s in seams),
-    )  # fmt: skip
+        evidence=tuple(
+            Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="restart") for s in seams
+        ),
+    )
 
 
 def _loss_jump(facts: Facts, seam: Seam) -> Jump | None:

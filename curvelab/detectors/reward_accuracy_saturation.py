@@ -131,11 +131,23 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=start,
         end_step=int(curve.step[-1]),
         measured=(
-            Measured(name="level", value=level, unit="of the pairs", threshold=limits.accuracy, setting="reward-accuracy-saturation.accuracy"),
-            Measured(name="reached", value=reached, unit="of the run", threshold=limits.early, setting="reward-accuracy-saturation.early"),
+            Measured(
+                name="level",
+                value=level,
+                unit="of the pairs",
+                threshold=limits.accuracy,
+                setting="reward-accuracy-saturation.accuracy",
+            ),
+            Measured(
+                name="reached",
+                value=reached,
+                unit="of the run",
+                threshold=limits.early,
+                setting="reward-accuracy-saturation.early",
+            ),
         ),
         evidence=(
             Level(metric=curve.metric, value=limits.accuracy, label=f"{limits.accuracy:g}"),
             Span(metric=curve.metric, start_step=start, end_step=int(curve.step[-1]), label="saturated"),
         ),
-    )  # fmt: skip
+    )

@@ -90,7 +90,10 @@ def _beta(facts: Facts) -> Iterator[Change]:
 def _example(name: str, reward: float, longer: float, fires: bool) -> Example:
     def build() -> Run:
         x = np.linspace(0, 1, 90)
-        more = {"train/reward": 0.3 + reward * x + synth.noise(90, 0.03, seed=21), LENGTH: 200 * (1 + longer * x) + synth.noise(90, 8, seed=22)}
+        more = {
+            "train/reward": 0.3 + reward * x + synth.noise(90, 0.03, seed=21),
+            LENGTH: 200 * (1 + longer * x) + synth.noise(90, 8, seed=22),
+        }
         return synth.run_of(0.01 * synth.noise(90, 1.0), more=more)
 
     return Example(name, build, fires=fires)
@@ -116,7 +119,10 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if after <= before:
         return
     causes: list[tuple[str, str, float, Curve, float, float]] = []
-    for name, word, curve, wanted, least in (("length_growth", "length", length, 1 + limits.longer, 0.0), ("kl_growth", "KL", kl, limits.kl, KL_COUNTS)):
+    for name, word, curve, wanted, least in (
+        ("length_growth", "length", length, 1 + limits.longer, 0.0),
+        ("kl_growth", "KL", kl, limits.kl, KL_COUNTS),
+    ):
         levels = _rise(curve)
         if levels and levels[1] >= max(wanted * max(levels[0], 0.0), least) and levels[1] > 0:
             causes.append((name, word, levels[1] / max(levels[0], 1e-9), curve, *levels))
@@ -132,11 +138,22 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         end_step=int(reward.step[-1]),
         measured=(
             Measured(name="reward_rise", value=after - before),
-            *(Measured(name=name, value=times - 1 if name == "length_growth" else times, unit="of the start", threshold=limits.longer if name == "length_growth" else limits.kl,
-                       setting=f"reward-hacking.{'longer' if name == 'length_growth' else 'kl'}") for name, _, times, _, _, _ in causes),
+            *(
+                Measured(
+                    name=name,
+                    value=times - 1 if name == "length_growth" else times,
+                    unit="of the start",
+                    threshold=limits.longer if name == "length_growth" else limits.kl,
+                    setting=f"reward-hacking.{'longer' if name == 'length_growth' else 'kl'}",
+                )
+                for name, _, times, _, _, _ in causes
+            ),
         ),
-        evidence=tuple(_trend(c, low, high) for c, low, high in ((reward, before, after), *((c, low, high) for *_, c, low, high in causes))),
-    )  # fmt: skip
+        evidence=tuple(
+            _trend(c, low, high)
+            for c, low, high in ((reward, before, after), *((c, low, high) for *_, c, low, high in causes))
+        ),
+    )
 
 
 def _rise(curve: Curve) -> tuple[float, float] | None:
@@ -151,4 +168,11 @@ def _rise(curve: Curve) -> tuple[float, float] | None:
 
 def _trend(curve: Curve, low: float, high: float) -> Trend:
     first, last = int(curve.step[0]), int(curve.step[-1])
-    return Trend(metric=curve.metric, start_step=first, start_value=low, end_step=last, end_value=high, label=f"{low:.3g} to {high:.3g}")
+    return Trend(
+        metric=curve.metric,
+        start_step=first,
+        start_value=low,
+        end_step=last,
+        end_value=high,
+        label=f"{low:.3g} to {high:.3g}",
+    )

@@ -164,9 +164,13 @@ def _gone(facts: Facts, limits: Thresholds) -> Finding | None:
         headline=f"{said}, {idle:.0%} of the run (highest {float(rate.value.max()):.3g})",
         start_step=start,
         end_step=last,
-        measured=(Measured(name="idle", value=idle, unit="of the run", threshold=limits.idle, setting="schedule-anomaly.idle"),),
+        measured=(
+            Measured(
+                name="idle", value=idle, unit="of the run", threshold=limits.idle, setting="schedule-anomaly.idle"
+            ),
+        ),
         evidence=(Span(metric="train/learning_rate", start_step=start, end_step=last, label="rate of zero"),),
-    )  # fmt: skip
+    )
 
 
 def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
@@ -201,17 +205,31 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
         start_step=start,
         end_step=int(rate.step[-1]),
         measured=(
-            Measured(name="rise", value=times - 1, unit="of the rate before", threshold=limits.rise, setting="schedule-anomaly.rise"),
+            Measured(
+                name="rise",
+                value=times - 1,
+                unit="of the rate before",
+                threshold=limits.rise,
+                setting="schedule-anomaly.rise",
+            ),
             Measured(name="rise_to", value=float(rate.value[top])),
         ),
-        evidence=(Point(metric="train/learning_rate", step=start, value=float(rate.value[place + 1]), label=f"{times:.3g}x"),),
-    )  # fmt: skip
+        evidence=(
+            Point(metric="train/learning_rate", step=start, value=float(rate.value[place + 1]), label=f"{times:.3g}x"),
+        ),
+    )
 
 
 def _never_fell(facts: Facts, limits: Thresholds) -> Finding | None:
     """The rate stands at its peak past the middle of the plan although the declared schedule decays."""
     kind, rate, plan = _declared(facts), _after_warmup(facts), facts.run.planned_steps
-    if kind not in DECAYING or kind == "warmup_stable_decay" or len(rate) < 4 or not plan or rate.step[-1] < HALF * plan:
+    if (
+        kind not in DECAYING
+        or kind == "warmup_stable_decay"
+        or len(rate) < 4
+        or not plan
+        or rate.step[-1] < HALF * plan
+    ):
         return None
     peak = float(rate.value.max())
     left = float(rate.value.min()) / peak if peak > 0 else 0.0
@@ -225,8 +243,15 @@ def _never_fell(facts: Facts, limits: Thresholds) -> Finding | None:
         start_step=int(rate.step[0]),
         end_step=int(rate.step[-1]),
         measured=(Measured(name="still", value=left, unit="of the peak", threshold=STILL),),
-        evidence=(Span(metric="train/learning_rate", start_step=int(rate.step[0]), end_step=int(rate.step[-1]), label="no decay"),),
-    )  # fmt: skip
+        evidence=(
+            Span(
+                metric="train/learning_rate",
+                start_step=int(rate.step[0]),
+                end_step=int(rate.step[-1]),
+                label="no decay",
+            ),
+        ),
+    )
 
 
 def _declared(facts: Facts) -> str | None:

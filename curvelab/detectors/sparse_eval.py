@@ -119,11 +119,19 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=int(loss.step[0]),
         end_step=int(loss.step[-1]),
         measured=(
-            Measured(name="evals", value=float(evals), unit="evals", threshold=limits.evals, setting="sparse-eval.evals"),
-            Measured(name="points", value=float(points), unit="train points", threshold=limits.points, setting="sparse-eval.points"),
+            Measured(
+                name="evals", value=float(evals), unit="evals", threshold=limits.evals, setting="sparse-eval.evals"
+            ),
+            Measured(
+                name="points",
+                value=float(points),
+                unit="train points",
+                threshold=limits.points,
+                setting="sparse-eval.points",
+            ),
         ),
         evidence=_marks(facts),
-    )  # fmt: skip
+    )
 
 
 def _marks(facts: Facts) -> tuple[Point, ...]:

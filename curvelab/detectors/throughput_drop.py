@@ -33,7 +33,7 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Level, Measured
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Curve, Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.shift import Split, best_split
@@ -120,15 +120,29 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=start,
         end_step=int(speed.step[-1]),
         measured=(
-            Measured(name="drop", value=1 - left, unit="of the speed before", threshold=wanted, setting="throughput-drop.drop"),
+            Measured(
+                name="drop",
+                value=1 - left,
+                unit="of the speed before",
+                threshold=wanted,
+                setting="throughput-drop.drop",
+            ),
             Measured(name="before", value=split.before, unit=unit),
             Measured(name="after", value=split.after, unit=unit),
         ),
-        evidence=() if clocked or speed.metric in TIMES else (
-            Level(metric=speed.metric, value=split.before, start_step=int(speed.step[0]), end_step=start, label="before"),
-            Level(metric=speed.metric, value=split.after, start_step=start, end_step=int(speed.step[-1]), label="after"),
+        evidence=(
+            Span(metric=speed.metric, start_step=start, end_step=int(speed.step[-1]), label=f"{1 - left:.0%} slower"),
+        )
+        if clocked or speed.metric in TIMES
+        else (
+            Level(
+                metric=speed.metric, value=split.before, start_step=int(speed.step[0]), end_step=start, label="before"
+            ),
+            Level(
+                metric=speed.metric, value=split.after, start_step=start, end_step=int(speed.step[-1]), label="after"
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _stays_down(speed: np.ndarray, split: Split, drop: float) -> bool:
@@ -153,7 +167,9 @@ def _speed(facts: Facts) -> tuple[Curve, str, bool]:
             return _replaced(curve, 1 / curve.value), "steps/s", False
     clock = _clock(facts)
     if len(clock) < FEWEST:
-        raise NotApplicable("no speed was logged, and the times of the train logs are missing, too few or too short to tell it")
+        raise NotApplicable(
+            "no speed was logged, and the times of the train logs are missing, too few or too short to tell it"
+        )
     return clock, "steps/s", True
 
 

@@ -112,23 +112,37 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if not scaled and float(shares.max()) > limits.below:
         return
     step, trained, evaluated = pairs[0]
-    why = f", which is gradient_accumulation_steps: the train loss is logged as a sum over {steps} micro-batches" if scaled else ""
+    why = (
+        f", which is gradient_accumulation_steps: the train loss is logged as a sum over {steps} micro-batches"
+        if scaled
+        else ""
+    )
     yield Finding(
         severity="warning",
         confidence=0.75 if scaled else 0.6,
         metric=facts.eval_loss.metric,
-        headline=f"train/loss is {ratio:.1f} times {facts.eval_loss.metric} from the first evals on ({trained:.4g} against {evaluated:.4g} at step {step}){why}",
+        headline=f"train/loss is {ratio:.1f} times {facts.eval_loss.metric} from the first evals on "
+        f"({trained:.4g} against {evaluated:.4g} at step {step}){why}",
         start_step=step,
         end_step=pairs[-1][0],
         measured=(
-            Measured(name="ratio", value=ratio, unit="train over eval", threshold=1 / limits.below, setting="train-eval-mismatch.below"),
+            Measured(
+                name="share",
+                value=1 / ratio,
+                unit="of the train loss",
+                threshold=limits.below,
+                setting="train-eval-mismatch.below",
+            ),
+            Measured(name="ratio", value=ratio, unit="train over eval"),
             *((Measured(name="accumulation", value=float(steps), unit="steps"),) if scaled else ()),
         ),
         evidence=(
             Point(metric=facts.eval_loss.metric, step=step, value=evaluated, label=f"eval {evaluated:.4g}"),
-            Level(metric="train/loss", value=trained, start_step=step, end_step=pairs[-1][0], label=f"train {trained:.4g}"),
+            Level(
+                metric="train/loss", value=trained, start_step=step, end_step=pairs[-1][0], label=f"train {trained:.4g}"
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _pairs(facts: Facts) -> list[tuple[int, float, float]]:

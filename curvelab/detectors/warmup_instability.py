@@ -38,13 +38,17 @@ from curvelab.model.run import Curve, Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median, step_noise
 
-AROUND = 0.5  # of the warm-up: how far before and after its end a jump still belongs to the peak of the rate (judgement)
+AROUND = (
+    0.5  # of the warm-up: how far before and after its end a jump still belongs to the peak of the rate (judgement)
+)
 LEAST = 3  # logs after the peak that belong to it, however short the warm-up
 START = 0.15  # share of the logs that are the start of a run without warm-up (judgement)
 AT_FULL = 0.95  # of the peak; a run whose first rate is higher had no warm-up
 FIRST_LOG = 0.05  # share of the run; a first log later than this may hide a warm-up
 NORM_PEAK = 10.0  # times the norm before and after, for a gradient norm alone (judgement)
-AGAIN = 0.5  # of the rise; a run that jumps as high later does so for another reason than the peak of its rate (judgement)
+AGAIN = (
+    0.5  # of the rise; a run that jumps as high later does so for another reason than the peak of its rate (judgement)
+)
 SETTLED = 5  # logs that the loss needs after the jump to show where it went
 
 
@@ -125,7 +129,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         raise NotApplicable("the loss changes sign: a jump has no relative height (policy-gradient losses)")
     start, end, warmed = _peak_of_the_rate(facts)
     jump = _loss_jump(facts, start, end, limits)
-    where = f"around the end of warm-up (step {facts.warmup_end})" if warmed else "right at the start, without a warm-up"
+    where = (
+        f"around the end of warm-up (step {facts.warmup_end})" if warmed else "right at the start, without a warm-up"
+    )
     if jump is not None:
         before, top, at = jump
         rise = top / before - 1
@@ -136,9 +142,20 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             headline=f"train/loss rose {rise:.0%} at step {at} ({before:.4g} to {top:.4g}) {where}",
             start_step=at,
             end_step=end,
-            measured=(Measured(name="rise", value=rise, unit="of the loss before", threshold=limits.rise, setting="warmup-instability.rise"),),
-            evidence=(Point(metric="train/loss", step=at, value=top, label=f"+{rise:.0%}"), Span(metric="train/loss", start_step=start, end_step=end, label="peak of the learning rate")),
-        )  # fmt: skip
+            measured=(
+                Measured(
+                    name="rise",
+                    value=rise,
+                    unit="of the loss before",
+                    threshold=limits.rise,
+                    setting="warmup-instability.rise",
+                ),
+            ),
+            evidence=(
+                Point(metric="train/loss", step=at, value=top, label=f"+{rise:.0%}"),
+                Span(metric="train/loss", start_step=start, end_step=end, label="peak of the learning rate"),
+            ),
+        )
         return
     peak = _norm_peak(facts, start, end) if warmed else None
     if peak is not None:
@@ -150,7 +167,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             headline=f"train/grad_norm peaked at step {at} ({top:.4g}, {times:.0f} times its level) {where}; the loss did not follow",
             start_step=at,
             end_step=end,
-            measured=(Measured(name="norm_peak", value=times, unit="times the norm before and after", threshold=NORM_PEAK),),
+            measured=(
+                Measured(name="norm_peak", value=times, unit="times the norm before and after", threshold=NORM_PEAK),
+            ),
             evidence=(Point(metric="train/grad_norm", step=at, value=top, label=f"{times:.0f}x"),),
         )
 
@@ -206,4 +225,8 @@ def _norm_peak(facts: Facts, start: int, end: int) -> tuple[float, float, int] |
     level = max(float(np.median(before)), float(np.median(after)))
     highest = max(float(before.max()), float(after.max()))
     peak = float(inside.value[top])
-    return (peak / level, peak, int(inside.step[top])) if level > 0 and peak >= NORM_PEAK * level and peak > 2 * highest else None
+    return (
+        (peak / level, peak, int(inside.step[top]))
+        if level > 0 and peak >= NORM_PEAK * level and peak > 2 * highest
+        else None
+    )

@@ -25,9 +25,9 @@ def epoch_ends(step: Ints, epoch: Floats) -> Floats:
     whole = np.arange(max(1, int(np.floor(clock[0])) + 1), int(np.floor(clock[-1] + ROUNDED / 2)) + 1)
     slope, start = np.polyfit(at, clock, 1)
     if slope > 0 and np.abs(start + slope * at - clock).max() <= ROUNDED:
-        ends: Floats = (whole - start) / slope
-        return ends
+        on_line: Floats = (whole - start) / slope
+        return on_line
     rising = np.maximum.accumulate(clock)
     first = np.concatenate([[True], rising[1:] > rising[:-1]])
-    ends = np.interp(whole, rising[first], at[first])
-    return ends
+    between: Floats = np.interp(whole, rising[first], at[first])
+    return between
