@@ -95,7 +95,13 @@ def loss_panel(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> 
     ]
     best = _best(diagnosis, lines)
     named = ", ".join(f"{title_of(f.pattern)} at {numerals.steps(f.start_step, f.end_step)}" for f in findings[:6])
-    keys = (*_line_keys(lines), *_best_key(best), *_common_keys(lines, gaps, last), *_seam_key(diagnosis))
+    keys = (
+        *_line_keys(lines),
+        *_mark_keys(gaps, named=False),
+        *_best_key(best),
+        *_common_keys(lines, gaps, last),
+        *_seam_key(diagnosis),
+    )
     return Panel(
         lines=lines,
         first=first,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Severity
+from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Gap, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import numerals
 from curvelab.report.numerals import count, percent
@@ -59,7 +59,8 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
     title = title_of(diagnosis.verdict)
     if root is None:
         return Verdict(title, "", "", "warning")
-    since = "" if root.start_step is None else f" since step {count(root.start_step)}"
+    moment = root.start_step == root.end_step or any(isinstance(mark, Gap) for mark in root.evidence)
+    since = "" if root.start_step is None else f" {'at' if moment else 'since'} step {count(root.start_step)}"
     return Verdict(title + since, sentence(root.headline), sure(root.confidence), root.severity)
 
 
