@@ -32,29 +32,23 @@ MOST_SPOILT = 200  # stretches of non-finite values
 TICK_HEIGHT, TICK_WIDTH = 40, 75  # px, least distance of ticks
 TOP, RIGHT, BOTTOM = 8.0, 20.0, 26.0  # px, margins
 GAP = 6  # px, between labels and picture
+RESET = ("agg.", "axes.", "figure.", "font.", "hatch.", "lines.", "patch.", "path.", "savefig.", "svg.", "text.")
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
     """The settings of all pictures, whatever the user's matplotlibrc says; put back afterwards."""
-    settings: dict[Any, Any] = {
+    defaults = {name: mpl.rcParamsDefault[name] for name in mpl.rcParamsDefault if name.startswith(RESET)}
+    ours: dict[Any, Any] = {
         "svg.hashsalt": "curvelab",
         "svg.fonttype": "none",
         "font.family": ["DejaVu Sans"],
         "font.size": TEXT_SIZE,
-        "path.simplify": True,
         "path.simplify_threshold": 0.2,
-        "path.sketch": None,
-        "path.effects": [],
-        "lines.scale_dashes": True,
-        "text.usetex": False,
         "text.parse_math": False,
-        "axes.unicode_minus": False,
-        "hatch.linewidth": 1.0,
-        "agg.path.chunksize": 0,
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context({**defaults, **ours}):
         yield
 
 
