@@ -82,7 +82,7 @@ def _look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Findi
             found = [_completed(one, facts, finding) for finding in one.detect(facts, limits)]
     except NotApplicable as why:
         return Outcome(pattern=one.pattern, status="not-applicable", reason=str(why)), []
-    except Exception as error:  # noqa: BLE001 - the engine's edge: one detector's bug must not cost the report
+    except Exception as error:
         return Outcome(pattern=one.pattern, status="failed", reason=f"{type(error).__name__}: {error}"), []
     return Outcome(pattern=one.pattern, status="found" if found else "clear"), found
 
@@ -118,7 +118,7 @@ class _Lenient(string.Formatter):
 
 
 def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
-    words = {m.name: m.value for m in finding.measured}
+    words: dict[str, Any] = {m.name: m.value for m in finding.measured}
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
     formatter = _Lenient()

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from curvelab.model.log import Ints
 from curvelab.model.run import Curve, Run
+from curvelab.signals.noise import step_noise
 from curvelab.signals.schedule import decayed_below, warmup_end
 
 
@@ -44,9 +46,17 @@ class Facts:
         return self.run.setting(name)
 
     @cached_property
+    def masked(self) -> Ints:
+        """Steps at which a filter hid a NaN: int64[k], rising (see masked_steps)."""
+        if not self.has("train/loss") or not self.has("train/grad_norm"):
+            return np.empty(0, dtype=np.int64)
+        return masked_steps(self.curve("train/loss"), self.curve("train/grad_norm"))
+
+    @cached_property
     def loss(self) -> Curve:
-        """Finite points of train/loss."""
-        return self.finite("train/loss")
+        """Points of train/loss that were really measured: finite, and no filter's stand-in for a NaN."""
+        loss = self.finite("train/loss")
+        return loss.take(~np.isin(loss.step, self.masked)) if len(self.masked) else loss
 
     @cached_property
     def eval_loss(self) -> Curve:
@@ -88,3 +98,36 @@ class Facts:
         """Level of the train loss at the start: the median of its first points (3, or 3 % of a long run); NaN without any."""
         n = len(self.loss)
         return float(np.median(self.loss.value[: max(3, min(n // 33, 20))])) if n else float("nan")
+
+    @cached_property
+    def settled(self) -> Curve:
+        """Points of train/loss after warm-up."""
+        return self.loss.take(self.loss.step >= self.warmup_end)
+
+    @cached_property
+    def noise(self) -> float:
+        """Noise of one point of the train loss after warm-up."""
+        return step_noise(self.settled.value)
+
+    @cached_property
+    def around_zero(self) -> bool:
+        """Whether the loss has no level of its own: it changes sign, as policy-gradient losses do."""
+        value = self.loss.value
+        return len(value) > 0 and float(np.mean(value < 0)) > 0.1
+
+
+FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
+
+
+def masked_steps(loss: Curve, norm: Curve) -> Ints:
+    """Steps at which a filter hid a NaN: the loss is exactly 0.0, or stands still for 3 logs, beside a NaN grad_norm.
+
+    Transformers' logging_nan_inf_filter replaces a NaN loss before it is logged. Returns int64[k], rising.
+    """
+    beside = np.isin(loss.step, norm.step[np.isnan(norm.value)])
+    change = np.ones(len(loss), dtype=bool)
+    change[1:] = (loss.value[1:] != loss.value[:-1]) | ~beside[1:]
+    start = np.maximum.accumulate(np.where(change, np.arange(len(loss)), 0))
+    run_length = np.bincount(start, minlength=len(loss))[start] if len(loss) else np.empty(0, dtype=np.int64)
+    hidden: Ints = loss.step[beside & ((loss.value == 0.0) | (run_length >= FROZEN))]
+    return hidden

@@ -57,11 +57,11 @@ def home_of(log: Log, root: Path) -> Path:
         return folder
     while folder != root and root in folder.parents:
         name, above = folder.name, folder.parent
-        if _CHECKPOINT.match(name) or _WANDB_RUN.match(name) or name == "latest-run":
+        event = log.format == "tensorboard"
+        belongs = _CHECKPOINT.match(name) or _WANDB_RUN.match(name) or name in ("wandb", "latest-run")
+        if belongs or (event and (_HPARAMS.match(name) or name in SPLITS)):
             folder = above
-        elif name == "wandb" or (log.format == "tensorboard" and (_HPARAMS.match(name) or name in SPLITS)):
-            folder = above
-        elif log.format == "tensorboard" and above.name in _EVENT_ROOTS and above != root:
+        elif event and above.name in _EVENT_ROOTS and above != root:
             folder = above.parent
         else:
             break
@@ -112,7 +112,7 @@ def _agreeing(units: list[list[Log]]) -> list[list[Log]]:
 def _same_training(one: list[Log], other: list[Log]) -> bool:
     if one[0].format == other[0].format:
         return _goes_on(one, other) or _goes_on(other, one)
-    a, b = _losses(one), _losses(other)
+    a, b = _compared_curves(one), _compared_curves(other)
     for name in a.keys() & b.keys():
         steps, i, j = np.intersect1d(a[name][0], b[name][0], return_indices=True)
         x, y = a[name][1][i], b[name][1][j]
@@ -132,10 +132,10 @@ def _goes_on(first: list[Log], second: list[Log]) -> bool:
 
 def _span(logs: list[Log]) -> tuple[int, int, int] | None:
     """First step, last step and the usual distance between logs."""
-    losses = _losses(logs)
-    if not losses:
+    curves = _compared_curves(logs)
+    if not curves:
         return None
-    steps = np.unique(np.concatenate([steps for steps, _ in losses.values()]))
+    steps = np.unique(np.concatenate([steps for steps, _ in curves.values()]))
     gap = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
     return int(steps[0]), int(steps[-1]), gap
 
@@ -152,8 +152,8 @@ def _arguments(logs: list[Log]) -> dict[str, object]:
     return merged
 
 
-def _losses(logs: list[Log]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The last logged value a step of the train and eval loss, whatever the format calls them."""
+def _compared_curves(logs: list[Log]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The last logged value a step of train loss, eval loss and gradient norm, whatever the format calls them."""
     parts: dict[str, list[RawSeries]] = defaultdict(list)
     for log in logs:
         for series in log.series:
@@ -161,6 +161,8 @@ def _losses(logs: list[Log]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
                 parts["train"].append(series)
             elif series.name in ("eval_loss", "eval/loss"):
                 parts["eval"].append(series)
+            elif series.name in ("grad_norm", "train/grad_norm"):  # a dead run's loss is constant, its norms are not
+                parts["norm"].append(series)
     out = {}
     for name, series_list in parts.items():
         step = np.concatenate([s.step for s in series_list])

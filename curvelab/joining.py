@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,12 +44,16 @@ class Line:
         return sum(len(c) for c in self.curves.values())
 
 
-def join(group: Group, importers: Mapping[str, Importer]) -> Run:
-    """Make one run of a group's logs. Nothing is averaged: a value comes from exactly one file."""
-    lines = [_line(format_, logs, importers[format_]) for format_, logs in _by_format(group.logs).items()]
+def join(group: Group, importers: Mapping[str, Importer], metric_names: Mapping[str, str] | None = None) -> Run:
+    """Make one run of a group's logs. Nothing is averaged: a value comes from exactly one file.
+
+    metric_names  the user's own canonical names, by logged name
+    """
+    given = metric_names or {}
+    lines = [_line(format_, logs, importers[format_], given) for format_, logs in _by_format(group.logs).items()]
     lines.sort(key=lambda line: (-line.train_rows, -line.rows, _rank(line.format)))
     curves, seams, notes = _filled(lines)
-    curves.update(_timed(group.logs, curves))
+    curves.update(_timed(group.logs, curves, given))
     plan = next((log.plan for log in sorted(group.logs, key=lambda log: _rank(log.format)) if log.plan), None)
     last = max((int(c.step.max()) for c in curves.values() if len(c)), default=0)
     return Run(
@@ -63,7 +68,7 @@ def join(group: Group, importers: Mapping[str, Importer]) -> Run:
         planned_steps=plan,
         state=_state(group.logs, plan, last),
         seams=seams,
-        notes=(*(note for log in group.logs for note in log.notes), *notes),
+        notes=tuple(dict.fromkeys((*(n for log in group.logs for n in (*log.notes, *log.damage)), *notes))),
         logs=group.logs,
         checkpoint_steps=tuple(sorted({step for log in group.logs for step in log.checkpoint_steps})),
     )
@@ -85,11 +90,11 @@ def _by_format(logs: Sequence[Log]) -> dict[str, list[Log]]:
 
 def _start(log: Log) -> float:
     """The first wall time in a log, to put several files in order."""
-    times = [s.wall_time[0] for s in log.series if s.wall_time is not None and len(s)]
-    return float(np.nanmin(times)) if times else 0.0
+    times = [s.wall_time[np.isfinite(s.wall_time)] for s in log.series if s.wall_time is not None]
+    return min((float(t.min()) for t in times if len(t)), default=0.0)
 
 
-def _line(format_: str, logs: Sequence[Log], importer: Importer) -> Line:
+def _line(format_: str, logs: Sequence[Log], importer: Importer, given: Mapping[str, str]) -> Line:
     """Join the files of one format, in the order of their time, and cut them into segments at restarts."""
     rows: dict[str, list[dict[str, np.ndarray | str]]] = defaultdict(list)
     seams: list[Seam] = []
@@ -112,19 +117,19 @@ def _line(format_: str, logs: Sequence[Log], importer: Importer) -> Line:
                 if not len(series):
                     continue
                 part = np.searchsorted(bounds, series.order, side="right") + first
-                name = importer.names(_in_split(log, series.name))
+                name = _named(series.name, importer.names(_in_split(log, series.name)), given)
                 rows[name].append(_columns(series, part, offset, log, series.name))
                 length = max(length, int(series.order.max()) + 1)
                 reached = max(reached, int(series.step.max()))
             offset += length
-    curves = {}
-    for name, parts in rows.items():
-        metric = canonical(name)
-        if metric in AXES:
-            continue
-        curve = _curve(metric, parts if metric not in curves else parts)
-        curves[metric] = _merged(curves[metric], curve) if metric in curves else curve
+    curves = {metric: _curve(metric, parts) for metric, parts in rows.items() if metric not in AXES}
     return Line(format_, curves, tuple(seams), tuple(notes))
+
+
+def _named(raw: str, common: str, given: Mapping[str, str]) -> str:
+    """The canonical name of a series: as the user gave it (for the logged name or for ours), else as curvelab knows it."""
+    metric = canonical(common)
+    return given.get(raw, given.get(metric, metric))
 
 
 def _by_split(logs: Sequence[Log]) -> dict[str, list[Log]]:
@@ -190,7 +195,7 @@ def _curve(metric: str, parts: Sequence[dict[str, np.ndarray | str]]) -> Curve:
     files = tuple(dict.fromkeys(str(p["file"]) for p in parts))
 
     def joined(name: str) -> np.ndarray:
-        return np.concatenate([p[name] for p in parts])  # type: ignore[arg-type]
+        return np.concatenate([p[name] for p in parts])
 
     lengths = [len(p["step"]) for p in parts]
     curve = Curve(
@@ -221,7 +226,7 @@ def _merged(one: Curve, other: Curve) -> Curve:
     raw = np.array([raws.index(w) for w in other.raw_names], dtype=np.int16)[other.raw]
     origin = np.array([files.index(w) for w in other.origins], dtype=np.int16)[other.origin]
     names = ("step", "value", "epoch", "tokens", "wall_time", "segment", "order")
-    columns = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
+    columns: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
     return _sorted(
         replace(
             one,
@@ -291,7 +296,7 @@ def _axes_from_loss(curves: dict[str, Curve]) -> dict[str, Curve]:
     return {metric: curve if metric == "train/loss" else _with_axes(curve, lead) for metric, curve in curves.items()}
 
 
-def _timed(logs: Sequence[Log], curves: Mapping[str, Curve]) -> dict[str, Curve]:
+def _timed(logs: Sequence[Log], curves: Mapping[str, Curve], given: Mapping[str, str]) -> dict[str, Curve]:
     """Series that were logged by time only, put on the step axis by the wall times of the train loss."""
     main = curves.get("train/loss")
     found: dict[str, Curve] = {}
@@ -304,7 +309,7 @@ def _timed(logs: Sequence[Log], curves: Mapping[str, Curve]) -> dict[str, Curve]
     times, steps = known.wall_time[by_time], known.step[by_time].astype(np.float64)
     for log in logs:
         for series in log.timed:
-            metric = canonical(series.name)
+            metric = _named(series.name, series.name, given)
             if not len(series.value) or metric in curves:
                 continue
             step = np.interp(series.wall_time, times, steps).astype(np.int64)

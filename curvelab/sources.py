@@ -13,7 +13,6 @@ count), and raises UnreadableError only when nothing at all can be read.
 from __future__ import annotations
 
 import gzip
-import os
 import stat
 import zlib
 from collections.abc import Callable, Mapping
@@ -43,7 +42,7 @@ class Source:
     def at(cls, path: Path) -> Source:
         """Look at a path. Raises UnreadableError for what is no regular file, or is too large."""
         try:
-            status = os.stat(path)
+            status = path.stat()
         except (OSError, ValueError) as error:
             raise UnreadableError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
         if not stat.S_ISREG(status.st_mode):
@@ -57,7 +56,10 @@ class Source:
         """The first bytes, unpacked when the file is a gzip."""
         raw = self._read(HEAD)
         if raw[:2] == b"\x1f\x8b":
-            return zlib.decompressobj(31).decompress(raw, HEAD) if len(raw) > 2 else b""
+            try:
+                return zlib.decompressobj(31).decompress(raw, HEAD)
+            except zlib.error as error:
+                raise UnreadableError(self.path, f"damaged gzip ({error}); nothing was kept") from None
         return raw
 
     def read_bytes(self) -> bytes:

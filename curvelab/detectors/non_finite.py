@@ -46,10 +46,6 @@ class Thresholds:
         0.1, unit="of the run", low=0, high=1, source="judgement",
         meaning="isolated NaN norms with a finite loss this early under fp16 are the loss scaler's search",
     )  # fmt: skip
-    frozen_logs: float = threshold(
-        3, unit="logs", low=2, high=1000, source="judgement",
-        meaning="the same loss this often in a row beside a NaN grad_norm is a filtered NaN",
-    )  # fmt: skip
 
 
 def _half(facts: Facts, finding: Finding) -> bool:
@@ -138,7 +134,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     loss = facts.curve("train/loss")
     norm = facts.curve("train/grad_norm") if facts.has("train/grad_norm") else Curve.of("train/grad_norm", [], [])
     evals = facts.curve("eval/loss") if facts.has("eval/loss") else Curve.of("eval/loss", [], [])
-    masked = _masked(loss, norm, int(limits.frozen_logs))
+    masked = facts.masked
     early = (facts.run.first_step or 0) + limits.scaler_steps * facts.length
     bad_norm = norm.step[~np.isfinite(norm.value)]
     searching = len(bad_norm[bad_norm > early]) == 0 and np.isfinite(loss.value).all() and not len(masked)
@@ -155,9 +151,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     count = sum(len(steps) for steps in places.values())
     alive = not len(bad_norm) and len(norm) and not len(places[evals.metric])
     if len(masked) and metric in ("train/loss", "train/grad_norm"):
-        how = "NaN gradients from step {} on; the logged loss is a filter's {:g}".format(
-            start, float(loss.value[np.searchsorted(loss.step, masked[0])])
-        )
+        how = f"NaN gradients from step {start} on; the logged loss is a filter's {float(loss.value[np.searchsorted(loss.step, masked[0])]):g}"
     else:
         how = f"{metric} is not finite from step {start} on ({count} of the logged values)"
         if alive:
@@ -176,18 +170,3 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         ),
     )
 
-
-def _masked(loss: Curve, norm: Curve, frozen: int) -> np.ndarray:
-    """Steps at which a filter hid a NaN: the loss is exactly 0.0, or frozen for `frozen` logs, beside a NaN grad_norm.
-
-    Returns int64[k], rising.
-    """
-    at_same_step = np.isin(loss.step, norm.step[np.isnan(norm.value)])
-    same = np.zeros(len(loss), dtype=bool)
-    if len(loss) > 1:
-        repeats = np.concatenate([[False], loss.value[1:] == loss.value[:-1]])
-        run_length = np.zeros(len(loss), dtype=int)
-        for i in np.flatnonzero(repeats & at_same_step):
-            run_length[i] = run_length[i - 1] + 1
-        same = run_length >= frozen - 1
-    return loss.step[at_same_step & ((loss.value == 0.0) | same)]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LONGEST_WARMUP = 0.35  # share of the logs; a rate that rises for longer is no warm-up (judgement)
+RAMP_START = 0.05  # share of the logs that count as warm-up when the rate rises through the run (judgement)
 AT_PEAK = 0.98  # share of the first peak at which warm-up counts as done
 
 
@@ -15,7 +16,8 @@ def warmup_end(rate: Floats) -> int:
     """Index of the first log after warm-up; 0 when the rate does not rise at the start.
 
     rate float64[n], finite, in the order of steps. Warm-up is the first rising stretch: up to the first log that is
-    followed by no higher rate among the next three, and not longer than LONGEST_WARMUP of the logs.
+    followed by no higher rate among the next three. A rate that still rises after LONGEST_WARMUP of the logs is a ramp and
+    no warm-up: only RAMP_START of the logs are exempt then.
     """
     n = len(rate)
     if n < 4 or not rate[0] < AT_PEAK * rate[: max(2, int(LONGEST_WARMUP * n)) + 1].max():
@@ -24,10 +26,9 @@ def warmup_end(rate: Floats) -> int:
     top = rate[0]
     for i in range(1, limit + 1):
         if rate[i] <= top * (1 + 1e-9) and rate[i : i + 3].max() <= top * (1 + 1e-9):
-            first = int(np.argmax(rate[:i] >= AT_PEAK * top))
-            return first
+            return int(np.argmax(rate[:i] >= AT_PEAK * top))
         top = max(top, float(rate[i]))
-    return limit
+    return max(1, int(RAMP_START * n))
 
 
 def decayed_below(rate: Floats, share: float) -> int | None:

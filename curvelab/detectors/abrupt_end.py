@@ -1,0 +1,127 @@
+"""The log ends long before the plan: the run was killed, or this is a snapshot of a longer run.
+
+What
+----
+The last logged step lies before 90 % of the planned steps, and the log bears no mark of completion. The plan is
+max_steps, or what the learning-rate schedule was heading for.
+
+Why
+---
+An unfinished schedule is not a finished model: the rate never decayed. Usual causes are memory running out on a long
+batch, a preempted node, a time limit, a crash of the data loader.
+
+Look-alikes
+-----------
+A run that is still being written. A run that stopped at NaN, or was stopped early on purpose (early stopping ends with a
+final summary row, which counts as finished).
+
+When it is wrong
+----------------
+A lone checkpoint's state says nothing about what came later: it may be a snapshot of a run that went on. The confidence
+is lower then, and the headline says so.
+
+Sources
+-------
+patterns.md; Transformers, TrainerState.max_steps; axolotl docs, Training Stability & Debugging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Gap, Measured
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    done: float = threshold(
+        0.9, unit="of the planned steps", low=0.0, high=1.0, source="patterns.md: 90 %",
+        meaning="a log that ends before this share of the plan ended abruptly",
+    )  # fmt: skip
+
+
+def _smaller_batches(facts: Facts, finding: Finding) -> Iterator[Change]:
+    size = facts.setting("per_device_train_batch_size")
+    steps = facts.setting("gradient_accumulation_steps")
+    if isinstance(size, int) and size > 1:
+        yield Change(setting="per_device_train_batch_size", from_=size, to=size // 2)
+        if isinstance(steps, int):
+            yield Change(setting="gradient_accumulation_steps", from_=steps, to=steps * 2)
+
+
+REMEDIES = (
+    Remedy(
+        title="Resume from the last checkpoint: trainer.train(resume_from_checkpoint=True)",
+        why="{missing:.0f} of the planned steps were never done; the learning rate had not decayed.",
+        when_not="This is a snapshot of a run that went on elsewhere.",
+        cost="resume",
+        source="Transformers docs, Trainer checkpoints",
+    ),
+    Remedy(
+        title="If memory ran out: halve the micro-batch and double the accumulation, truncate the longest samples",
+        why="A single long batch is the usual cause of a crash in the middle of a run.",
+        when_not="The log of the job shows another cause (time limit, preemption, disk full).",
+        cost="resume",
+        source="axolotl docs, Training Stability & Debugging; judgement",
+        propose=_smaller_batches,
+    ),
+)
+
+
+def _example(name: str, planned: int, fires: bool, state: str) -> Example:
+    def build() -> object:
+        return synth.run_of(synth.decay(60) + synth.noise(60, 0.03), planned=planned, state=state)
+
+    return Example(name, build, fires=fires, onset=(290, 300) if fires else None)  # type: ignore[arg-type]
+
+
+@detector(
+    title="Abrupt end",
+    kind="run",
+    needs={"train/loss": 2},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("killed half-way", 600, True, "crashed"),
+        _example("nearly done", 320, False, "unknown"),
+        _example("stopped early on purpose", 600, False, "finished"),
+    ),
+    yields_to=("non-finite",),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    run = facts.run
+    planned, how = _plan(facts)
+    if run.state == "running":
+        raise NotApplicable("the run is still being written")
+    last = run.last_step or 0
+    lost_to_nan = len(facts.masked) or len(facts.curve("train/loss")) > len(facts.finite("train/loss"))
+    if run.state == "finished" or last >= limits.done * planned or lost_to_nan:
+        return
+    share = last / planned
+    lone = run.state == "unknown"
+    yield Finding(
+        severity="warning",
+        confidence=(0.7 if lone else 0.9) * (1.0 if how == "max_steps" else 0.8),
+        metric="train/loss",
+        headline=f"the log ends at step {last} of {planned} planned ({share:.0%})"
+        + ("; a lone checkpoint may be a snapshot of a longer run" if lone else ""),
+        start_step=last,
+        end_step=planned,
+        measured=(
+            Measured(name="done", value=share, unit="of the plan", threshold=limits.done, setting="abrupt-end.done"),
+            Measured(name="missing", value=float(planned - last), unit="steps"),
+        ),
+        evidence=(Gap(metric="train/loss", start_step=last, end_step=planned, label="planned, never logged"),),
+    )
+
+
+def _plan(facts: Facts) -> tuple[int, str]:
+    """(planned steps, where that is from). Without max_steps a linear decay tells where it was heading."""
+    planned = facts.run.planned_steps
+    if planned and planned > 0:
+        return planned, "max_steps"
+    raise NotApplicable("no plan in the log (max_steps)")

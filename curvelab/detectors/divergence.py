@@ -1,0 +1,199 @@
+"""The train loss rises to a much worse level and has not come back by the end.
+
+What
+----
+The level of the train loss at the end stands far above the best level that the run had reached: beyond the noise, and a
+good part of all that had been learned is lost. The onset is where the loss leaves its best level for good.
+
+Why
+---
+What was learned is being destroyed; the final weights are worse than an earlier checkpoint. Usual causes are a learning
+rate that is too high (often at the end of warm-up), missing clipping, or a bug in the schedule or the optimizer.
+
+Look-alikes
+-----------
+A rising eval loss while train falls, which is overfitting. A spike that recovers. The waves of a cyclic learning rate.
+Losses of policy-gradient runs, which have no level.
+
+When it is wrong
+----------------
+When the task becomes harder on purpose (a curriculum, a new data mixture), or when a spike near the end is still
+recovering; the headline says so when the last points fall.
+
+Sources
+-------
+Wortsman et al., Small-scale proxies, arXiv 2309.14322; Google, Deep Learning Tuning Playbook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.noise import running_median, sigma_of, step_noise
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    noises: float = threshold(
+        5.0, unit="standard deviations of one point", low=1.0, high=100.0, source="judgement: far beyond chance",
+        meaning="how far the level at the end stands above the best level",
+    )  # fmt: skip
+    lost: float = threshold(
+        0.3, unit="of the fall from the start to the best level", low=0.0, high=10.0, source="judgement",
+        meaning="share of what was learned that is lost again",
+    )  # fmt: skip
+    worse: float = threshold(
+        0.08, unit="of the best level", low=0.0, high=10.0, source="judgement",
+        meaning="how much worse the end is than the best level",
+    )  # fmt: skip
+    end: float = threshold(
+        0.08, unit="of the points", low=0.01, high=0.5, source="judgement",
+        meaning="the last part of the run whose median is the level at the end",
+    )  # fmt: skip
+
+
+def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
+    rate = facts.setting("learning_rate")
+    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 5:.2g}") if isinstance(rate, float) else None)
+
+
+def _warm_up(facts: Facts, finding: Finding) -> Iterator[Change]:
+    planned = facts.run.planned_steps
+    if planned:
+        yield Change(setting="warmup_steps", from_=facts.setting("warmup_steps"), to=max(1, round(0.05 * planned)))
+    if facts.setting("max_grad_norm") in (None, 0):
+        yield Change(setting="max_grad_norm", from_=facts.setting("max_grad_norm"), to=1.0)
+
+
+REMEDIES = (
+    Remedy(
+        title="Go back to the last checkpoint before step {start_step}",
+        why="The train loss rose from {best_level:.3g} to {end_level:.3g} after it and did not come back.",
+        when_not="The loss is still recovering and the checkpoint would cost more than the wait.",
+        cost="resume",
+        source="Google, Deep Learning Tuning Playbook",
+    ),
+    Remedy(
+        title="Lower the peak learning rate by 2 to 10x",
+        why="A rate above the stability limit makes the loss climb once warm-up is over.",
+        when_not="The rate in the log jumps at the onset: then mend the schedule first.",
+        cost="rerun",
+        source="Wortsman et al., arXiv 2309.14322",
+        propose=_lower_rate,
+    ),
+    Remedy(
+        title="Warm up for 3 to 10 % of the steps and clip gradients at 1.0",
+        why="Both widen the range of stable learning rates.",
+        when_not="Warm-up and clipping are in place already.",
+        cost="rerun",
+        source="Google, Deep Learning Tuning Playbook",
+        propose=_warm_up,
+    ),
+)
+
+
+def _example(name: str, fires: bool) -> Example:
+    def build() -> object:
+        loss = synth.decay(120) + synth.noise(120, 0.04)
+        if name == "climbs":
+            loss[60:] += 2.0 * (1 - np.exp(-np.arange(60) / 10))
+        elif name == "spike that recovers":
+            loss[60:70] += 3.0 * np.exp(-np.arange(10) / 2)
+        elif name == "slight rise within the noise":
+            loss[60:] += np.linspace(0, 0.08, 60)
+        return synth.run_of(loss)
+
+    return Example(name, build, fires=fires, onset=(285, 330) if fires else None)  # type: ignore[arg-type]
+
+
+@detector(
+    title="Divergence",
+    kind="curve",
+    needs={"train/loss": 6},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("climbs", True),
+        _example("spike that recovers", False),
+        _example("slight rise within the noise", False),
+    ),
+    yields_to=("exploding-gradients", "overfitting"),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    if facts.around_zero:
+        raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
+    step, value = facts.loss.step, facts.loss.value
+    n = len(value)
+    if n < 6:
+        raise NotApplicable(f"train/loss has {n} measured points, 6 are needed")
+    level = running_median(value, _width(n))
+    tail = value[-max(3, int(limits.end * n)) :]
+    end = float(np.median(tail)) if n >= 20 else float(np.min(value[-3:]))
+    lowest = int(np.argmin(level))
+    best = float(level[lowest])
+    before = slice(None, lowest + 1) if lowest >= 8 else slice(None)
+    sigma = max(sigma_of(value[before] - level[before]), step_noise(value[before]))
+    rise = end - best
+    fall = max(facts.start_level, float(level[0])) - best
+    if not rise > max(limits.noises * sigma, limits.lost * fall, limits.worse * abs(best)) or rise <= 0:
+        return
+    onset = _onset(level, value, lowest, best, max(3 * sigma, 0.02 * rise))
+    waves = _waves(level, lowest, best, rise)
+    if waves:
+        return
+    start, last = int(step[onset]), int(step[-1])
+    peak = float(value[onset:].max())
+    recovering = float(np.median(tail[-3:])) < best + 0.5 * (peak - best) and end < best + 0.8 * (peak - best)
+    yield Finding(
+        severity="critical",
+        confidence=0.6 + 0.2 * min(1.0, rise / (10 * limits.noises * sigma + 1e-300)) + 0.15 * min(1.0, rise / max(fall, 1e-300)),
+        metric="train/loss",
+        headline=f"train/loss rose from {best:.4g} to {end:.4g} after step {start} and did not come back"
+        + (f" (it peaked at {peak:.4g})" if recovering else ""),
+        start_step=start,
+        end_step=last,
+        measured=(
+            Measured(name="end_level", value=end),
+            Measured(name="best_level", value=best),
+            Measured(name="lost", value=_ratio(rise, fall), unit="of what was learned", threshold=limits.lost, setting="divergence.lost"),
+            Measured(name="beyond_noise", value=_ratio(rise, sigma), unit="sigmas", threshold=limits.noises, setting="divergence.noises"),
+        ),
+        evidence=(
+            Span(metric="train/loss", start_step=start, end_step=last, label="diverged"),
+            Level(metric="train/loss", value=best, label=f"best level {best:.4g}"),
+            Trend(metric="train/loss", start_step=start, start_value=float(level[onset]), end_step=last, end_value=end, label="rise"),
+        ),
+    )  # fmt: skip
+
+
+def _ratio(a: float, b: float) -> float:
+    """a / b, infinite where b is 0."""
+    return a / b if b > 0 else float("inf")
+
+
+def _width(n: int) -> int:
+    """Points of the running median: wide enough to pass over single spikes, narrow enough to keep the onset."""
+    return 1 if n < 12 else max(3, min(25, n // 20)) | 1
+
+
+def _onset(level: np.ndarray, value: np.ndarray, lowest: int, best: float, margin: float) -> int:
+    """Index of the last point, from the minimum on, that still lies at the best level."""
+    at_best = np.flatnonzero(np.minimum(level, value)[lowest:] <= best + margin)
+    return lowest + (int(at_best[-1]) if len(at_best) else 0)
+
+
+def _waves(level: np.ndarray, lowest: int, best: float, rise: float) -> bool:
+    """Whether the loss had risen as far before the minimum and come back: then the end is one more wave, no divergence."""
+    before = level[:lowest]
+    if len(before) < 8:
+        return False
+    lows = np.minimum.accumulate(before)
+    climbs = before - lows
+    return bool(climbs.max() >= 0.7 * rise)

@@ -1,0 +1,216 @@
+"""Sustained large oscillation of the train loss: teeth with a period, or waves far beyond the noise.
+
+What
+----
+Either the detrended train loss after warm-up repeats itself: one period's folded shape explains a good part of its
+variance. Or train loss and eval loss both swing up and down again and again, far beyond mini-batch noise.
+
+Why
+---
+The optimizer is thrown about instead of descending: a learning rate that overshoots, cyclic restarts, or data that come
+in unshuffled shards. Where the run stops on such a curve is luck.
+
+Look-alikes
+-----------
+Ordinary noise of small batches. The staircase at epoch boundaries. The last, shorter logging window of an epoch under
+gradient accumulation, a periodic fake dip of a single point.
+
+When it is wrong
+----------------
+Length-grouped batches (group_by_length) and planned restarts of the learning rate give real, harmless teeth. Very small
+classification sets are noisy in eval, too.
+
+Sources
+-------
+patterns.md; fast.ai, Can LLMs learn from a single example? (2023-09-04) for the look-alikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Measured, Span
+from curvelab.model.run import Curve
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.episodes import zigzag_legs
+from curvelab.signals.noise import sigma_of
+from curvelab.signals.periodicity import Period, best_period, detrended
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    explained: float = threshold(
+        0.37, unit="of the variance", low=0.05, high=1.0, source="measured: trained runs without teeth stay below 0.33",
+        meaning="share of the detrended loss that the folded period explains, beyond chance",
+    )  # fmt: skip
+    with_cyclic_rate: float = threshold(
+        0.25, unit="of the variance", low=0.05, high=1.0, source="judgement: a cyclic rate is evidence of its own",
+        meaning="the same share when the logged learning rate goes up again and again",
+    )  # fmt: skip
+    swing: float = threshold(
+        0.15, unit="of the level", low=0.01, high=10.0, source="judgement",
+        meaning="how far the eval loss must move to count as a swing",
+    )  # fmt: skip
+    swings: float = threshold(
+        4, unit="turns", low=2, high=1000, source="judgement: two full waves",
+        meaning="how often the eval loss must swing the other way",
+    )  # fmt: skip
+    scatter: float = threshold(
+        0.3, unit="of the level", low=0.01, high=10.0, source="judgement",
+        meaning="scatter of the train loss that goes with the swings of eval",
+    )  # fmt: skip
+
+
+def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
+    rate = facts.setting("learning_rate")
+    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
+
+
+def _cyclic(facts: Facts, finding: Finding | None = None) -> bool:
+    """Whether the logged learning rate goes up again and again."""
+    rate = facts.rate.value[facts.rate.step >= facts.warmup_end]
+    return len(rate) > 8 and zigzag_legs(rate + 1e-300, 0.2) >= 4
+
+
+REMEDIES = (
+    Remedy(
+        title="Replace the cyclic learning rate by one decay, or lower its peak",
+        why="The teeth follow the learning rate, which rises again and again.",
+        when_not="The restarts are wanted and checkpoints are taken at the bottoms.",
+        cost="rerun",
+        source="judgement",
+        propose=lambda facts, finding: (Change(setting="lr_scheduler_type", from_=facts.setting("lr_scheduler_type"), to="cosine"),),
+        applies=_cyclic,
+    ),
+    Remedy(
+        title="Shuffle the training data across shards; check group_by_length",
+        why="A period without a cyclic learning rate means that the order of the data repeats.",
+        when_not="The learning rate itself is cyclic.",
+        cost="rerun",
+        source="patterns.md",
+        applies=lambda facts, finding: not _cyclic(facts) and any(m.name == "period" for m in finding.measured),
+    ),
+    Remedy(
+        title="Lower the learning rate by 2 to 5x",
+        why="A rate that overshoots throws the loss about its minimum.",
+        when_not="The period is that of the data.",
+        cost="rerun",
+        source="judgement; fast.ai (2023-09-04)",
+        propose=_lower_rate,
+    ),
+)  # fmt: skip
+
+
+def _example(name: str, fires: bool) -> Example:
+    def build() -> object:
+        n = 240
+        loss = synth.decay(n) + synth.noise(n, 0.05, seed=8)
+        rate = synth.cosine(n)
+        if name == "triangular teeth":
+            loss += 0.3 * np.abs((np.arange(n) / 20) % 2 - 1)
+        elif name == "small teeth in the noise":
+            loss += 0.06 * np.abs((np.arange(n) / 20) % 2 - 1)
+        return synth.run_of(loss, rate=rate)
+
+    return Example(name, build, fires=fires, onset=(10, 300) if fires else None)  # type: ignore[arg-type]
+
+
+@detector(
+    title="Sawtooth",
+    kind="curve",
+    needs={"train/loss": 24},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("triangular teeth", True),
+        _example("small teeth in the noise", False),
+        _example("plain noise", False),
+    ),
+    yields_to=("divergence", "non-finite"),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    if facts.around_zero:
+        raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
+    loss = facts.settled
+    if len(loss) < 24:
+        raise NotApplicable(f"{len(loss)} points after warm-up, 24 are needed")
+    yield from _teeth(facts, loss, limits) or _waves(facts, loss, limits)
+
+
+def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
+    """Regular teeth: a period that explains the detrended loss, on the linear or the logarithmic scale."""
+    period = _period(loss)
+    cyclic = _cyclic(facts)
+    needed = limits.explained + _doubt(len(loss)) if not cyclic else limits.with_cyclic_rate
+    if period is None or period.explained < needed:
+        return []
+    spacing = float(np.median(np.diff(loss.step)))
+    steps = period.length * spacing
+    start = int(loss.step[0])
+    size = period.amplitude / abs(float(np.median(loss.value)))
+    why = "; the learning rate is cyclic" if cyclic else ""
+    return [
+        Finding(
+            severity="warning",
+            confidence=0.6 + 0.35 * min(1.0, (period.explained - limits.explained) / 0.25),
+            metric="train/loss",
+            headline=f"train/loss has teeth with a period of about {steps:.0f} steps, which explain {period.explained:.0%} of its movement{why}",
+            start_step=start,
+            end_step=int(loss.step[-1]),
+            measured=(
+                Measured(name="period", value=steps, unit="steps"),
+                Measured(name="explained", value=period.explained, unit="of the variance", threshold=limits.explained, setting="sawtooth.explained"),
+                Measured(name="amplitude", value=size, unit="of the level"),
+            ),
+            evidence=(Span(metric="train/loss", start_step=start, end_step=int(loss.step[-1]), label=f"period {steps:.0f} steps"),),
+        )
+    ]  # fmt: skip
+
+
+def _period(loss: Curve) -> Period | None:
+    scales = [loss.value]
+    if loss.value.min() > 0:
+        scales.append(np.log(loss.value))
+    found = [p for p in (best_period(detrended(values)) for values in scales) if p is not None]
+    if not found:
+        return None
+    best = max(found, key=lambda p: p.explained)
+    return Period(best.length, best.explained, found[0].amplitude)
+
+
+def _doubt(n: int) -> float:
+    """A short curve folds well by chance: what its best period explains beyond that must be more."""
+    return 8.0 / n
+
+
+def _waves(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
+    """Irregular waves: eval swings up and down while train scatters widely."""
+    evals = facts.eval_loss
+    if len(evals) < 6 or evals.value.min() <= 0:
+        return []
+    turns = zigzag_legs(evals.value, limits.swing)
+    later = loss.value[len(loss) // 3 :]
+    scatter = sigma_of(detrended(loss.value)[len(loss) // 3 :]) / max(abs(float(np.median(later))), 1e-300)
+    if turns < limits.swings or scatter < limits.scatter:
+        return []
+    start = int(loss.step[np.argmax(loss.value <= float(np.median(later)))])  # before that it only fell
+    return [
+        Finding(
+            severity="warning",
+            confidence=0.55 + 0.1 * min(3, turns - limits.swings),
+            metric="train/loss",
+            headline=f"train/loss swings by {scatter:.0%} of its level and {evals.metric} turned {turns} times",
+            start_step=start,
+            end_step=int(loss.step[-1]),
+            measured=(
+                Measured(name="scatter", value=scatter, unit="of the level", threshold=limits.scatter, setting="sawtooth.scatter"),
+                Measured(name="turns", value=float(turns), unit="turns of eval", threshold=limits.swings, setting="sawtooth.swings"),
+            ),
+            evidence=(Span(metric="train/loss", start_step=start, end_step=int(loss.step[-1]), label="swings"),),
+        )
+    ]  # fmt: skip
