@@ -272,8 +272,11 @@ def _mark_keys(marks: Sequence[Evidence], named: bool) -> list[Key]:
 
 
 def _point_words(point: Point) -> str:
-    where = f"step {count(point.step)}: {numerals.value(point.value)}"
-    return f"{clean(point.label, 80)}, {where}" if point.label else where
+    label, number = clean(point.label, 80), numerals.value(point.value)
+    if number in label.split():
+        return f"{label} at step {count(point.step)}"
+    where = f"step {count(point.step)}: {number}"
+    return f"{label}, {where}" if label else where
 
 
 def _common_keys(lines: Sequence[Line], gaps: Sequence[Evidence], last: float) -> list[Key]:

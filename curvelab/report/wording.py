@@ -93,7 +93,7 @@ def sentence(text: str) -> str:
 def sure(confidence: float) -> str:
     """0.9 -> "very likely (90 %)"."""
     words = next((text for least, text in _SURE if confidence >= least), "a weak hint")
-    return f"{words} ({percent(confidence)})"
+    return f"{words} ({percent(min(round(confidence, 2), 0.99) if confidence < 1 else 1.0)})"
 
 
 def title_of(pattern: str) -> str:
