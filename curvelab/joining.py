@@ -126,11 +126,8 @@ def _line(format_: str, logs: Sequence[Log], importer: Importer, given: Mapping[
                 if not len(series):
                     continue
                 part = np.searchsorted(bounds, series.order, side="right") + first
-<<<<<<< HEAD
-                name = _named(series.name, importer.names(_in_split(log, series.name)), given)
-=======
-                name = log.names.get(series.name) or importer.names(_in_split(log, series.name))
->>>>>>> formats
+                common = log.names.get(series.name) or importer.names(_in_split(log, series.name))
+                name = _named(series.name, common, given)
                 rows[name].append(_columns(series, part, offset, log, series.name))
                 length = max(length, int(series.order.max()) + 1)
                 reached = max(reached, int(series.step.max()))
