@@ -124,10 +124,15 @@ def _same_training(one: list[Log], other: list[Log]) -> bool:
     for name in a.keys() & b.keys():
         steps, i, j = np.intersect1d(a[name][0], b[name][0], return_indices=True)
         x, y = a[name][1][i], b[name][1][j]
-        equal = np.isclose(x, y, rtol=_FLOAT32, atol=1e-30)
+        equal = same_numbers(x, y) & np.isfinite(x)
         if len(steps) and len(np.unique(x[equal])) >= min(_ENOUGH, len(steps)):
             return True
     return False
+
+
+def same_numbers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which values of two arrays are one number, rounded to float32 once or twice; NaN is NaN. bool[n]."""
+    return np.isclose(a, b, rtol=_FLOAT32, atol=1e-30, equal_nan=True)
 
 
 def _goes_on(first: list[Log], second: list[Log]) -> bool:

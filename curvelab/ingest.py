@@ -97,7 +97,10 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
 
 
 def read(source: Source, importer: Importer) -> tuple[Log, ...]:
-    """Read one file: one log, or one for each run that it holds. An importer's own bug becomes an UnreadableError with its name: one bad file blocks no other."""
+    """Read one file: one log, or one for each run that it holds.
+
+    An importer's own bug becomes an UnreadableError with its name: one bad file blocks no other.
+    """
     try:
         logs = importer.read(source)
         return (logs,) if isinstance(logs, Log) else tuple(logs)
