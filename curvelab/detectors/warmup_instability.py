@@ -81,7 +81,7 @@ REMEDIES = (
     Remedy(
         title="Warm up over 3 to 10 % of the steps",
         why="The jump comes where the rate is highest; a longer way up lets weights and optimizer settle.",
-        when_not="The jump is one bad batch: look at the samples of step {start_step} first.",
+        when_not="The jump is one bad batch: look at the samples of that step first.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook; axolotl docs",
         propose=_warm,
