@@ -51,6 +51,17 @@ def _nothing(facts: Facts, finding: Finding) -> Iterable[Change]:
     return ()
 
 
+def scaled(setting: str, factor: float) -> Callable[[Facts, Finding], Iterable[Change]]:
+    """Propose the run's own value of a setting times a factor, to two digits; where the log lacks it, only name it."""
+
+    def propose(facts: Facts, finding: Finding) -> Iterable[Change]:
+        now = facts.setting(setting)
+        known = isinstance(now, int | float) and not isinstance(now, bool) and now > 0
+        yield Change(setting=setting, from_=now, to=float(f"{now * factor:.2g}") if known else None)
+
+    return propose
+
+
 @dataclass(frozen=True)
 class Remedy:
     """One piece of advice. `propose` computes new values from the evidence; `applies` says for which runs it is meant.

@@ -37,7 +37,7 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 
 HF_DEFAULT = 1.0  # TrainingArguments.max_grad_norm
 HF_FORMATS = ("trainer-state", "trainer-log")
@@ -64,11 +64,6 @@ def _raise_threshold(facts: Facts, finding: Finding) -> Iterator[Change]:
     yield Change(setting="max_grad_norm", from_=facts.setting("max_grad_norm"), to=float(f"{_high_norm(facts):.2g}"))
 
 
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
-
-
 REMEDIES = (
     Remedy(
         title="Raise max_grad_norm to about the 90th percentile of the logged norm",
@@ -84,7 +79,7 @@ REMEDIES = (
         when_not="The threshold is far below the norms of a comparable healthy run.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook; judgement for the factor of 3",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 3),
     ),
 )
 

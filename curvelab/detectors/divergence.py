@@ -35,7 +35,7 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.noise import running_median, sigma_of, step_noise
 
 
@@ -57,11 +57,6 @@ class Thresholds:
         0.08, unit="of the points", low=0.01, high=0.5, source="judgement",
         meaning="the last part of the run whose median is the level at the end",
     )  # fmt: skip
-
-
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 5:.2g}") if isinstance(rate, float) else None)
 
 
 def _warm_up(facts: Facts, finding: Finding) -> Iterator[Change]:
@@ -86,7 +81,7 @@ REMEDIES = (
         when_not="The rate in the log jumps at the onset: then mend the schedule first.",
         cost="rerun",
         source="Wortsman et al., arXiv 2309.14322",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 5),
     ),
     Remedy(
         title="Warm up for 3 to 10 % of the steps and clip gradients at 1.0",

@@ -34,7 +34,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Run
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.noise import running_median
 
 WINDOW = 5  # logs whose median is the level
@@ -63,11 +63,6 @@ def _temperature(facts: Facts, finding: Finding) -> Iterator[Change]:
         yield Change(setting="temperature", from_=now, to=1.0)
 
 
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
-
-
 REMEDIES = (
     Remedy(
         title="Clip higher: epsilon_high 0.28",
@@ -91,7 +86,7 @@ REMEDIES = (
         when_not="The reward hardly moves.",
         cost="rerun",
         source="axolotl docs, Training Stability & Debugging",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 3),
     ),
 )
 

@@ -35,7 +35,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Curve
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.noise import running_median
 
 
@@ -64,11 +64,6 @@ def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
     yield Change(setting="max_grad_norm", from_=facts.setting("max_grad_norm"), to=1.0)
 
 
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
-
-
 def _unclipped(facts: Facts, finding: Finding) -> bool:
     now = facts.setting("max_grad_norm")
     return not isinstance(now, int | float) or now <= 0 or now > 1.0
@@ -90,7 +85,7 @@ REMEDIES = (
         when_not="The norm is high from single broken batches.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 3),
     ),
     Remedy(
         title="Look at the batches of the highest norms: very short targets, mislabelled or foreign samples",

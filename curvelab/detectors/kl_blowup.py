@@ -35,7 +35,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Run
-from curvelab.rules import Example, Remedy, detector, threshold
+from curvelab.rules import Example, Remedy, detector, scaled, threshold
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import running_median
 
@@ -64,11 +64,6 @@ def _beta(facts: Facts, finding: Finding) -> Iterator[Change]:
     yield Change(setting="beta", from_=beta, to=(2 * beta or 0.01) if isinstance(beta, int | float) else None)
 
 
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
-
-
 REMEDIES = (
     Remedy(
         title="Raise beta, the weight of the KL term",
@@ -84,7 +79,7 @@ REMEDIES = (
         when_not="The reward hardly moves.",
         cost="rerun",
         source="axolotl docs, Training Stability & Debugging",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 3),
     ),
     Remedy(
         title="Go back to the last checkpoint before step {start_step}",

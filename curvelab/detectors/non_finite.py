@@ -37,7 +37,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span
 from curvelab.model.run import Curve
-from curvelab.rules import Example, Remedy, detector, threshold
+from curvelab.rules import Example, Remedy, detector, scaled, threshold
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,6 @@ def _climbed(facts: Facts, finding: Finding) -> bool:
     return len(before) >= 8 and float(np.median(before[-4:])) > 3 * float(np.median(before))
 
 
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 5:.2g}") if isinstance(rate, float) else None)
-
-
 REMEDIES = (
     Remedy(
         title="Lower the learning rate by 5x and resume from a checkpoint before step {start_step}",
@@ -71,7 +66,7 @@ REMEDIES = (
         when_not="The NaN is caused by one sample or by float16 alone.",
         cost="resume",
         source="Wortsman et al., arXiv 2309.14322; judgement for the factor",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 5),
         applies=_climbed,
     ),
     Remedy(

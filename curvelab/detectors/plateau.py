@@ -37,8 +37,8 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Level, Measured, Span
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.model.finding import Finding, Level, Measured, Span
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.level import drift_of
 from curvelab.signals.noise import running_median, step_noise
 
@@ -63,11 +63,6 @@ class Thresholds:
         0.1, unit="of the starting loss", low=0.0, high=1.0, source="patterns.md: about a tenth",
         meaning="below this the task is solved and flat is fine",
     )  # fmt: skip
-
-
-def _higher_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate * 3:.2g}") if isinstance(rate, float) else None)
 
 
 def _rate_was_gone(facts: Facts, finding: Finding) -> bool:
@@ -109,7 +104,7 @@ REMEDIES = (
         when_not="Gradient norms are unstable, or the loss is at the entropy of the data.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
-        propose=_higher_rate,
+        propose=scaled("learning_rate", 3),
         applies=_rate_was_on,
     ),
 )

@@ -36,7 +36,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Span
 from curvelab.model.run import Curve
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.episodes import zigzag_legs
 from curvelab.signals.noise import sigma_of
 from curvelab.signals.periodicity import Period, best_period, detrended
@@ -64,11 +64,6 @@ class Thresholds:
         0.3, unit="of the level", low=0.01, high=10.0, source="judgement",
         meaning="scatter of the train loss that goes with the swings of eval",
     )  # fmt: skip
-
-
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
 
 
 def _cyclic(facts: Facts, finding: Finding | None = None) -> bool:
@@ -101,7 +96,7 @@ REMEDIES = (
         when_not="The period is that of the data.",
         cost="rerun",
         source="judgement; fast.ai (2023-09-04)",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 3),
     ),
 )  # fmt: skip
 

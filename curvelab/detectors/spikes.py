@@ -36,7 +36,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.run import Curve
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_noise
 
@@ -79,11 +79,6 @@ def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
             yield Change(setting="max_grad_norm", from_=now, to=usual)
 
 
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 2:.2g}") if isinstance(rate, float) else None)
-
-
 def _repeated(facts: Facts, finding: Finding) -> bool:
     return any(m.name == "episodes" and m.value > 1 for m in finding.measured)
 
@@ -119,7 +114,7 @@ REMEDIES = (
         when_not="There are only one or two spikes.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 2),
         applies=_repeated,
     ),
 )

@@ -35,8 +35,8 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Level, Measured, Span
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.model.finding import Finding, Level, Measured, Span
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.level import MEDIAN_COST, noise_of
 from curvelab.signals.noise import block_medians
 
@@ -59,11 +59,6 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _higher_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate * 4:.2g}") if isinstance(rate, float) else None)
-
-
 REMEDIES = (
     Remedy(
         title="Raise the learning rate by 2 to 5x (typical: 1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
@@ -71,7 +66,7 @@ REMEDIES = (
         when_not="The loss is at the level of guessing although the rate is in the usual range: then look at the labels.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook; Unsloth, LoRA hyperparameters guide",
-        propose=_higher_rate,
+        propose=scaled("learning_rate", 4),
     ),
     Remedy(
         title="Check what trains: number of trainable parameters, LoRA on all linear layers, the label mask",

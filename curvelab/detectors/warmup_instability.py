@@ -35,7 +35,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span
 from curvelab.model.run import Curve, Run
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.noise import running_median, step_noise
 
 AROUND = (
@@ -72,11 +72,6 @@ def _warm(facts: Facts, finding: Finding) -> Iterator[Change]:
         yield Change(setting="warmup_steps", from_=now, to=min(longer, round(0.1 * steps)) or 1)
 
 
-def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 2:.2g}") if isinstance(rate, float) else None)
-
-
 REMEDIES = (
     Remedy(
         title="Warm up over 3 to 10 % of the steps",
@@ -92,7 +87,7 @@ REMEDIES = (
         when_not="A comparable run was stable at this rate.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
-        propose=_lower_rate,
+        propose=scaled("learning_rate", 1 / 2),
     ),
 )
 
