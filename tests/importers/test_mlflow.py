@@ -101,7 +101,7 @@ def test_deleted_runs_are_left_out(tmp_path: Path) -> None:
 
 SCHEMA = """
 CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE runs (run_uuid VARCHAR(32) PRIMARY KEY, name TEXT, status TEXT, lifecycle_stage TEXT, experiment_id INTEGER);
+CREATE TABLE runs (run_uuid VARCHAR(32), name TEXT, status TEXT, lifecycle_stage TEXT, experiment_id INTEGER);
 CREATE TABLE metrics (key TEXT, value FLOAT, timestamp BIGINT, run_uuid VARCHAR(32), step BIGINT, is_nan BOOLEAN);
 CREATE TABLE params (key TEXT, value TEXT, run_uuid VARCHAR(32));
 CREATE TABLE tags (key TEXT, value TEXT, run_uuid VARCHAR(32));

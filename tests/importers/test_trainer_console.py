@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from _reading import claiming, log_of, points, rows_of, run_of, written
 
 from curvelab.importers import trainer_console
 from curvelab.importers._console_kinds import pairs_of, trainer_dicts
+from curvelab.ingest import gather
 from curvelab.model.errors import UnreadableError
 from curvelab.sources import Source
 
@@ -48,8 +50,8 @@ def test_steps_from_the_bar(tmp_path: Path, as_text: bool) -> None:
     assert (log.plan, log.finished) == (50, True)
     assert any("guessed from the progress bar" in note.text for note in log.notes)
     assert run_of(path).metrics == (
-        "eval/loss", "eval/runtime", "final/train_loss", "final/train_runtime", "train/grad_norm", "train/learning_rate",
-        "train/loss",
+        "eval/loss", "eval/runtime", "final/train_loss", "final/train_runtime",
+        "train/grad_norm", "train/learning_rate", "train/loss",
     )  # fmt: skip
 
 
@@ -111,6 +113,17 @@ def test_every_prefix(tmp_path: Path) -> None:
 def test_texts_that_are_no_logs(tmp_path: Path, text: str) -> None:
     for name in ("notes.txt", "a.log", "b.out"):
         assert claiming(written(tmp_path, name, text)) == []
+
+
+def test_the_console_of_a_run_is_no_second_run(tmp_path: Path) -> None:
+    history = [{"loss": 2 / i + 1e-6, "epoch": i / 10, "step": 10 * i} for i in range(1, 6)]
+    written(tmp_path, "trainer_state.json", json.dumps({"log_history": history}))
+    written(tmp_path, "train.log", "".join(dict_line(i) + "\n" for i in range(1, 6)))
+    run = run_of(tmp_path)
+    assert run.curve("train/loss").step.tolist() == [10, 20, 30, 40, 50] and len(run.logged["train/loss"]) == 5
+    assert any("console output" in note.text for note in run.notes)
+    written(tmp_path, "other.log", "".join(dict_line(i).replace("0.", "0.3") + "\n" for i in range(1, 6)))
+    assert len(gather([tmp_path]).runs) == 2
 
 
 def test_nothing_is_evaluated() -> None:
