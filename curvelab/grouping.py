@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from curvelab.knowledge.metric_names import canonical
 from curvelab.model.log import Log, RawSeries
+from curvelab.model.note import Note
 
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _WANDB_RUN = re.compile(r"^(offline-)?run-\d{8}_\d{6}-\w+$")
@@ -25,6 +26,9 @@ _EVENT_ROOTS = frozenset(("runs", "logs", "log", "tensorboard", "tb", "tb_logs",
 SPLITS = {"train": "train", "eval": "eval", "validation": "eval", "valid": "eval", "val": "eval", "test": "test"}
 
 _FLOAT32 = 3e-7  # relative: two float32 roundings of one number
+_CONSOLES = frozenset(("trainer-console", "console-loss"))
+_PRINTED = 1e-3  # relative: consoles print four digits; two runs of other seeds differ by more
+_MOSTLY = 0.9  # share of the printed losses that must be those of the other log; judgement
 _ENOUGH = 3  # equal, differing values at equal steps that make a coincidence unbelievable
 
 
@@ -45,7 +49,7 @@ def group(logs: Sequence[Log], root: Path) -> list[Group]:
     shared = {path for path, count in Counter(log.path for log in logs).items() if count > 1}
     groups: list[Group] = []
     for home, members in homes.items():
-        runs = _agreeing(_units(members))
+        runs = [_without_console(run) for run in _agreeing(_units(members))]
         for run in runs:
             if len(run) == 1 and run[0].path in shared:
                 groups.append(Group(run[0].path, tuple(run), of_several=True))
@@ -64,7 +68,8 @@ def home_of(log: Log, root: Path) -> Path:
     while folder != root and root in folder.parents:
         name, above = folder.name, folder.parent
         event = log.format == "tensorboard"
-        belongs = _CHECKPOINT.match(name) or _WANDB_RUN.match(name) or name in ("wandb", "latest-run")
+        in_wandb = name in ("wandb", "latest-run") or (name == "files" and _WANDB_RUN.match(above.name))
+        belongs = in_wandb or _CHECKPOINT.match(name) or _WANDB_RUN.match(name)
         if belongs or (event and (_HPARAMS.match(name) or name in SPLITS)):
             folder = above
         elif event and above.name in _EVENT_ROOTS and above != root:
@@ -115,9 +120,35 @@ def _agreeing(units: list[list[Log]]) -> list[list[Log]]:
     return joined
 
 
+def _without_console(run: list[Log]) -> list[Log]:
+    """A run's logs, its console without values when a better log is there: printed ones are rounded."""
+    if all(log.format in _CONSOLES for log in run):
+        return run
+    text = "the console output of this run; its values, which are rounded, are taken from the other logs"
+    return [
+        replace(log, series=(), plan=None, damage=(), notes=(Note(level="info", text=text, file=str(log.path)),))
+        if log.format in _CONSOLES
+        else log
+        for log in run
+    ]
+
+
+def _printed(console: list[Log], other: list[Log]) -> bool:
+    """Whether a console shows the train losses of another log, in their order; steps are guessed."""
+    a, b = (_compared_curves(logs).get("train/loss") for logs in (console, other))
+    if a is None or b is None:
+        return False
+    n = min(len(a[1]), len(b[1]))
+    x, y = a[1][:n], b[1][:n]
+    close = np.isclose(x, y, rtol=_PRINTED, atol=_PRINTED / 2, equal_nan=True)
+    return bool(close.mean() >= _MOSTLY and len(np.unique(x[close])) >= min(_ENOUGH, n))
+
+
 def _same_training(one: list[Log], other: list[Log]) -> bool:
     if one[0].path == other[0].path:
         return False  # a file that holds several runs knows best which they are
+    if (one[0].format in _CONSOLES) != (other[0].format in _CONSOLES):
+        return _printed(one, other) if one[0].format in _CONSOLES else _printed(other, one)
     if one[0].format == other[0].format:
         return _goes_on(one, other) or _goes_on(other, one)
     a, b = _compared_curves(one), _compared_curves(other)

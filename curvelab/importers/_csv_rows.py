@@ -144,10 +144,15 @@ def is_header(cells: Sequence[str], header: Sequence[str]) -> bool:
 
 def cells_of(text: str, delimiter: str) -> list[str]:
     """The cells of one record; an empty list when it is no CSV."""
-    try:
-        cells = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter), [])
-    except csv.Error:
-        return []
+    # without quotes the csv module would give the same, several times slower
+    cells = _quoted_cells(text, delimiter) if '"' in text else text.split(delimiter)
     if delimiter == ";" and "," in text:  # spreadsheets of half the world write 0,5
         return [cell.replace(",", ".") if _DECIMAL_COMMA.match(cell) else cell for cell in cells]
     return cells
+
+
+def _quoted_cells(text: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:
+        return []

@@ -133,7 +133,9 @@ def test_every_prefix_of_whole_lines(tmp_path: Path) -> None:
 
 def test_two_logs_of_one_training_are_one_run(tmp_path: Path) -> None:
     written(tmp_path, "metrics.csv", "epoch,step,train_loss\n0,1,2.5\n0,2,1.25\n0,3,1.125\n0,4,1.0625\n")
-    written(tmp_path, "log.jsonl", "".join(f'{{"step": {i}, "loss": {v}}}\n' for i, v in ((1, 2.5), (2, 1.25), (3, 1.125))))
+    written(
+        tmp_path, "log.jsonl", "".join(f'{{"step": {i}, "loss": {v}}}\n' for i, v in ((1, 2.5), (2, 1.25), (3, 1.125)))
+    )
     assert run_of(tmp_path).format == "lightning-csv+jsonl-table"
 
 

@@ -33,7 +33,9 @@ def test_other_shapes(tmp_path: Path) -> None:
     assert points(log, "loss") == [(i, float(i)) for i in range(12)]
 
 
-@pytest.mark.parametrize("text", ['{"messages": [1, 2]}', '[{"loss": 1}]', '{"history": ["a"]}', '{"loss": 3}', "{}", ""])
+@pytest.mark.parametrize(
+    "text", ['{"messages": [1, 2]}', '[{"loss": 1}]', '{"history": ["a"]}', '{"loss": 3}', "{}", ""]
+)
 def test_other_json_is_not_claimed(tmp_path: Path, text: str) -> None:
     assert claiming(written(tmp_path, "history.json", text)) == []
 

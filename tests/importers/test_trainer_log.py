@@ -13,7 +13,13 @@ from curvelab.importers import trainer_log
 
 
 def row(step: int, **more: object) -> dict[str, object]:
-    return {"current_steps": step, "total_steps": 40, "epoch": step / 20, "percentage": 1.0, "elapsed_time": "0:01"} | more
+    return {
+        "current_steps": step,
+        "total_steps": 40,
+        "epoch": step / 20,
+        "percentage": 1.0,
+        "elapsed_time": "0:01",
+    } | more
 
 
 ROWS = [
