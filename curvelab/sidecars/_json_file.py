@@ -26,7 +26,7 @@ def json_object(source: Source) -> dict[str, Any]:
     except RecursionError:
         why = "nested too deeply"
     except ValueError as error:
-        why = f"cut or damaged ({error})"
+        why = f"no usable JSON ({error})"
     raise UnreadableError(source.path, f"{why}; its settings are not used")
 
 

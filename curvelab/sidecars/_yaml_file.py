@@ -36,7 +36,7 @@ def yaml_mapping(source: Source) -> dict[str, Any]:
             return plain(tree)
         why = "no YAML mapping"
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError, LookupError, TypeError) as error:
-        why = f"cut or damaged ({' '.join(str(error).split())[:160]})"
+        why = f"no usable YAML ({' '.join(str(error).split())[:160]})"
     raise UnreadableError(source.path, f"{why}; its settings are not used")
 
 
