@@ -1,7 +1,7 @@
-"""Finds what stands on the two shelves, detectors/ and importers/, and what plugins add by entry points.
+"""Finds what stands on the shelves, detectors/, importers/ and sidecars/, and what plugins add by entry points.
 
-A plugin is a package that declares `curvelab.detectors.v1` or `curvelab.importers.v1` entry points, each naming a module
-of the same form as ours.
+A plugin is a package that declares `curvelab.detectors.v1`, `curvelab.importers.v1` or `curvelab.sidecars.v1` entry
+points, each naming a module of the same form as ours.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TypeVar
 
+from curvelab.beside import Sidecar
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.rules import Detector
 from curvelab.sources import Importer
 
-Card = TypeVar("Card", Detector, Importer)
+Card = TypeVar("Card", Detector, Importer, Sidecar)
 
 
 @cache
@@ -30,6 +31,12 @@ def detectors() -> tuple[Detector, ...]:
 def importers() -> tuple[Importer, ...]:
     """All importers: ours in the order of their names, then plugins."""
     return _shelf("curvelab.importers", "curvelab.importers.v1", Importer)
+
+
+@cache
+def sidecars() -> tuple[Sidecar, ...]:
+    """All kinds of settings files: ours in the order of their names, then plugins."""
+    return _shelf("curvelab.sidecars", "curvelab.sidecars.v1", Sidecar)
 
 
 def detector(pattern: str) -> Detector:
@@ -50,7 +57,7 @@ def _shelf(package: str, group: str, kind: type[Card]) -> tuple[Card, ...]:
 
 
 def _only(module: ModuleType, kind: type[Card]) -> Card:
-    """The one detector or importer that a module defines."""
+    """The one detector, importer or side-car that a module defines."""
     found = [value for value in vars(module).values() if isinstance(value, kind)]
     if len(found) != 1:
         raise TypeError(f"{module.__name__} must define exactly one {kind.__name__}, found {len(found)}")

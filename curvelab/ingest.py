@@ -16,6 +16,7 @@ from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.log import Log
 from curvelab.model.run import Run
 from curvelab.sources import Importer, Source
+from curvelab.surroundings import beside_each
 
 Progress = Callable[[str], None]
 
@@ -89,7 +90,10 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
         except UnreadableError as error:
             errors.append(error)
     by_format = {one.format: one for one in importers()}
-    gathered.runs += [join(members, by_format, metric_names) for members in group(logs, path)]
+    groups = group(logs, path)
+    for members, around in zip(groups, beside_each(groups, path), strict=True):
+        run = join(members, by_format, metric_names, around.files)
+        gathered.runs.append(replace(run, notes=(*run.notes, *around.notes)) if around.notes else run)
     gathered.errors += errors
     if not logs and not errors:
         known = ", ".join(g for one in importers() for g in one.globs)

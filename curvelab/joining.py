@@ -10,34 +10,47 @@ from pathlib import Path
 
 import numpy as np
 
+from curvelab.beside import SettingsFile
 from curvelab.grouping import Group, same_numbers
 from curvelab.lines import Line, in_order, line_of, merged, named
 from curvelab.model.log import Ints, Log, State
 from curvelab.model.note import Note
 from curvelab.model.run import Curve, Run, Seam, Setting, winning_rows
-from curvelab.settings import canonical_settings, raw_settings
+from curvelab.redaction import cleaned
+from curvelab.settings import settle
 from curvelab.sources import Importer
 
 _BEST_PRECISION = ("trainer-state", "wandb-file", "tensorboard")  # float64 before float32, when equally complete
 _NAMED_BY_LOG = frozenset(("mlflow", "trackio"))  # their folders are named by a machine, their runs by people
 _NO_PLAN = 1e12  # steps; streaming runs write 2^63 - 1 epochs for "no end"
+_MOST = 0.9  # share of the epochs of a mark of completion that the logs must hold to be that run (judgement)
+_EPOCH_ROUNDING = 0.05  # epochs; older trainers rounded to two digits, newer ones do not
 _DONE = 0.999  # share of the plan that counts as all of it
 
 
-def join(group: Group, importers: Mapping[str, Importer], metric_names: Mapping[str, str] | None = None) -> Run:
+def join(
+    group: Group,
+    importers: Mapping[str, Importer],
+    metric_names: Mapping[str, str] | None = None,
+    beside: Sequence[SettingsFile] = (),
+) -> Run:
     """Make one run of a group's logs. Nothing is averaged: a value comes from exactly one file.
 
     metric_names  the user's own canonical names, by logged name
+    beside        settings files that stand beside the logs
     """
+    safe = cleaned(group.logs, beside)  # before anything else: no secret gets past this line
+    group = replace(group, logs=safe.logs)
+    settled = settle(safe.logs, safe.files)
     given = metric_names or {}
     lines = [line_of(format_, logs, importers[format_], given) for format_, logs in _by_format(group.logs).items()]
     lines.sort(key=lambda line: (-line.train_rows, -line.rows, _rank(line.format)))
     curves, seams, notes = _filled(lines)
     curves.update(_timed(group.logs, curves, given))
-    config = canonical_settings(group.logs)
     plan = next((log.plan for log in sorted(group.logs, key=lambda log: _rank(log.format)) if log.plan), None)
-    plan = plan or _plan_from_epochs(curves, config)
+    plan = plan or _plan_from_settings(curves, settled.config)
     last = max((int(c.step.max()) for c in curves.values() if len(c)), default=0)
+    told = [note for log in group.logs for note in (*log.notes, *log.damage)]
     return Run(
         id=_identity(group),
         name=_name(group),
@@ -45,12 +58,12 @@ def join(group: Group, importers: Mapping[str, Importer], metric_names: Mapping[
         format="+".join(line.format for line in lines),
         project=next((log.identity["project"] for log in group.logs if log.identity.get("project")), None),
         logged=dict(sorted(curves.items())),
-        config=config,
-        raw_config=raw_settings(group.logs),
+        config=settled.config,
+        raw_config=settled.raw,
         planned_steps=plan,
-        state=_state(group.logs, plan, last),
+        state=_state(group.logs, plan, last, _completed(safe.files, curves)),
         seams=seams,
-        notes=tuple(dict.fromkeys((*(n for log in group.logs for n in (*log.notes, *log.damage)), *notes))),
+        notes=tuple(dict.fromkeys((*told, *notes, *safe.notes, *settled.notes))),
         logs=group.logs,
         checkpoint_steps=tuple(sorted({step for log in group.logs for step in log.checkpoint_steps})),
     )
@@ -169,6 +182,14 @@ def _timed(logs: Sequence[Log], curves: Mapping[str, Curve], given: Mapping[str,
     return found
 
 
+def _plan_from_settings(curves: Mapping[str, Curve], config: Mapping[str, Setting]) -> int | None:
+    """Planned steps by max_steps, which overrides the epochs where it is set; else by num_train_epochs."""
+    steps = config.get("max_steps")
+    if steps is not None and isinstance(steps.value, int | float) and 0 < steps.value < _NO_PLAN:
+        return int(steps.value)
+    return _plan_from_epochs(curves, config)
+
+
 def _plan_from_epochs(curves: Mapping[str, Curve], config: Mapping[str, Setting]) -> int | None:
     """Planned steps from num_train_epochs and the epoch that the last log had reached; None when either is unknown."""
     main, planned = curves.get("train/loss"), config.get("num_train_epochs")
@@ -182,15 +203,26 @@ def _plan_from_epochs(curves: Mapping[str, Curve], config: Mapping[str, Setting]
     return round(steps) if 0 < steps < _NO_PLAN else None
 
 
-def _state(logs: Sequence[Log], plan: int | None, last: int) -> State:
+def _state(logs: Sequence[Log], plan: int | None, last: int, completed: bool = False) -> State:
     """Finished when a log bears the mark of completion or the plan was reached; never judged by file times."""
     reached = max([last, *(log.reached for log in logs if log.reached is not None)])
-    if any(log.finished for log in logs) or (plan and reached >= _DONE * plan):
+    if completed or any(log.finished for log in logs) or (plan and reached >= _DONE * plan):
         return "finished"
     if any(log.finished is False for log in logs):
         return "crashed"
     live = any(log.format != "trainer-state" for log in logs)  # a lone state may be a snapshot of a longer run
     return "crashed" if live and plan else "unknown"
+
+
+def _completed(files: Iterable[SettingsFile], curves: Mapping[str, Curve]) -> bool:
+    """Whether a file beside the logs is the mark of completion of this run, not of an earlier one in the same folder."""
+    main = curves.get("train/loss")
+    epochs = main.epoch[np.isfinite(main.epoch)] if main is not None else np.empty(0)
+    marks = [one.stated.epoch for one in files if one.stated.completed]
+    if not len(epochs) or None in marks:
+        return bool(marks)
+    seen = float(epochs.max())
+    return any(mark is not None and _MOST * mark <= seen <= mark + _EPOCH_ROUNDING for mark in marks)
 
 
 def _identity(group: Group) -> str:
