@@ -22,7 +22,7 @@ def epoch_ends(step: Ints, epoch: Floats) -> Floats:
     at, clock = step[known].astype(np.float64), epoch[known]
     if len(at) < 3 or np.ptp(at) == 0 or (np.diff(clock) < -BACK).any() or np.ptp(clock) <= 0:
         return np.empty(0)
-    whole = np.arange(max(1, int(np.floor(clock[0])) + 1), int(np.floor(clock[-1] + ROUNDED / 2)) + 1)
+    whole = np.arange(max(1, int(np.ceil(clock[0] - ROUNDED / 2))), int(np.floor(clock[-1] + ROUNDED / 2)) + 1)
     slope, start = np.polyfit(at, clock, 1)
     if slope > 0 and np.abs(start + slope * at - clock).max() <= ROUNDED:
         on_line: Floats = (whole - start) / slope
