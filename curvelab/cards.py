@@ -8,7 +8,8 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curvelab.catalogue import detectors
+from curvelab.catalogue import detectors, importers
+from curvelab.model.card import sections
 from curvelab.model.finding import Cost
 from curvelab.rules import Detector
 from curvelab.sources import Importer
@@ -41,12 +42,6 @@ def limits(one: Detector) -> list[Limit]:
         Limit(setting=f"{one.pattern}.{f.name}", default=getattr(defaults, f.name), **f.metadata)
         for f in dataclasses.fields(one.thresholds)
     ]
-
-
-def sections(card: str) -> dict[str, str]:
-    """The headings of a card and their paragraphs; "" is the title sentence."""
-    parts = re.split(r"^([^\n]+)\n-{3,}\n", card.strip() + "\n", flags=re.M)
-    return {"": parts[0].strip(), **{parts[i].strip(): parts[i + 1].strip() for i in range(1, len(parts) - 1, 2)}}
 
 
 def card_text(one: Detector) -> str:
@@ -134,6 +129,14 @@ def pattern_table_markdown() -> str:
     """All patterns as a Markdown table: name, kind, the sentence of its card."""
     lines = ["| pattern | kind | what it is |", "|---|---|---|"]
     lines += [_row(f"`{one.pattern}`", one.kind, sections(one.card)[""]) for one in detectors()]
+    return "\n".join(lines) + "\n"
+
+
+def format_table_markdown() -> str:
+    """All formats as a Markdown table: name, files, the sentence of its card."""
+    files = {one.format: ", ".join(f"`{glob}`" for glob in one.globs) for one in importers()}
+    lines = ["| format | files | what it is |", "|---|---|---|"]
+    lines += [_row(f"`{one.format}`", files[one.format], sections(one.card)[""]) for one in importers()]
     return "\n".join(lines) + "\n"
 
 

@@ -1,29 +1,31 @@
 """The command line: puts the commands together, and turns every ending into an exit code and at most one line.
 
 Exit codes: 0 done; 1 findings at or above --fail-on; 2 wrong use; 3 some inputs could not be read; 4 nothing readable;
-5 internal error; 130 interrupted. Nothing heavy is imported here: `curvelab --help` must stay fast.
+5 internal error; 130 interrupted. Nothing heavy is imported here, and only the command that is called is imported at
+all: `curvelab --help` must stay fast however many commands there are.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
-from curvelab.commands.explain import explain
-from curvelab.commands.export import export
-from curvelab.commands.inspect import inspect
-from curvelab.commands.postmortem import postmortem
 from curvelab.commands.terminal import INTERNAL_ERROR, INTERRUPTED, NOTHING_READABLE, WRONG_USE, say
 from curvelab.model.errors import CurvelabError, UnreadableError
 
-# Plain help and plain errors: the decorated ones import rich, which costs as much as everything else together.
-app = typer.Typer(name="curvelab", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (postmortem, export, inspect, explain):
-    app.command()(command)
+# Each is a function of its name in a module of its name in curvelab/commands/.
+COMMANDS = {
+    "postmortem": "One report per run: what went wrong, since which step, what to change.",
+    "export": "The unified dataframe as csv, parquet or jsonl.",
+    "inspect": "What was recognised: files, metrics, points, damage.",
+    "explain": "The card of a pattern, or a table of all patterns.",
+}
 
 # Typer carries a copy of click from some version on; the base class of its usage errors is the same in both worlds.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -37,8 +39,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def about(
+def _about(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -47,11 +48,29 @@ def about(
     """Read training runs after the fact: what went wrong, since which step, and what to change."""
 
 
+def _not_called() -> None:
+    """Stands in for a command whose name and summary are all that is needed."""
+
+
+def assembled(arguments: Sequence[str]) -> typer.Typer:
+    """The command line, with the parameters of the one command that the arguments call (of all, for completion)."""
+    # Plain help and plain errors: the decorated ones import rich, which costs as much as everything else together.
+    app = typer.Typer(name="curvelab", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.callback()(_about)
+    called = next((word for word in arguments if not word.startswith("-")), None)
+    completing = "_CURVELAB_COMPLETE" in os.environ
+    for name, summary in COMMANDS.items():
+        wanted = completing or name == called
+        command = getattr(import_module(f"curvelab.commands.{name}"), name) if wanted else _not_called
+        app.command(name, short_help=summary)(command)
+    return app
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Raises an internal error only with `--debug`, anywhere in it."""
     debug, rest = _without_debug(arguments)
     try:
-        code = app(args=rest, prog_name="curvelab", standalone_mode=False)
+        code = assembled(rest)(args=rest, prog_name="curvelab", standalone_mode=False)
     except UnreadableError as error:
         say(str(error))
         return NOTHING_READABLE

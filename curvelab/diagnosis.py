@@ -99,11 +99,18 @@ def _missing(one: Detector, facts: Facts) -> str:
 
 
 def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
-    named = msgspec.structs.replace(
-        finding, pattern=one.pattern, confidence=round(min(max(finding.confidence, 0.0), 1.0), 3)
-    )
+    plain = msgspec.to_builtins(finding, enc_hook=_python_number)
+    plain |= {"pattern": one.pattern, "confidence": round(min(max(plain["confidence"], 0.0), 1.0), 3)}
+    named = msgspec.convert(plain, Finding)
     fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
     return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
+
+
+def _python_number(value: Any) -> Any:
+    """A numpy scalar as a Python number: detectors compute with numpy, results hold plain values."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a finding cannot hold a {type(value).__name__}")
 
 
 class _Lenient(string.Formatter):

@@ -8,13 +8,14 @@ training when they hold the same loss at the same steps, or when one goes on whe
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from curvelab.knowledge.metric_names import canonical
 from curvelab.model.log import Log, RawSeries
 
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
@@ -29,10 +30,11 @@ _ENOUGH = 3  # equal, differing values at equal steps that make a coincidence un
 
 @dataclass(frozen=True)
 class Group:
-    """The logs of one run, and the folder or file at which it was found."""
+    """The logs of one run, the folder or file at which it was found, and whether that file holds other runs too."""
 
     path: Path
     logs: tuple[Log, ...]
+    of_several: bool = False
 
 
 def group(logs: Sequence[Log], root: Path) -> list[Group]:
@@ -40,10 +42,14 @@ def group(logs: Sequence[Log], root: Path) -> list[Group]:
     homes: dict[Path, list[Log]] = defaultdict(list)
     for log in logs:
         homes[home_of(log, root)].append(log)
+    shared = {path for path, count in Counter(log.path for log in logs).items() if count > 1}
     groups: list[Group] = []
     for home, members in homes.items():
         runs = _agreeing(_units(members))
         for run in runs:
+            if len(run) == 1 and run[0].path in shared:
+                groups.append(Group(run[0].path, tuple(run), of_several=True))
+                continue
             single = len(run) == 1 and (len(runs) > 1 or len(logs) == 1)
             place = run[0].path if root == run[0].path else (run[0].path.parent if single else home)
             groups.append(Group(place if len(runs) > 1 or root == place else home, tuple(run)))
@@ -110,16 +116,23 @@ def _agreeing(units: list[list[Log]]) -> list[list[Log]]:
 
 
 def _same_training(one: list[Log], other: list[Log]) -> bool:
+    if one[0].path == other[0].path:
+        return False  # a file that holds several runs knows best which they are
     if one[0].format == other[0].format:
         return _goes_on(one, other) or _goes_on(other, one)
     a, b = _compared_curves(one), _compared_curves(other)
     for name in a.keys() & b.keys():
         steps, i, j = np.intersect1d(a[name][0], b[name][0], return_indices=True)
         x, y = a[name][1][i], b[name][1][j]
-        equal = np.isclose(x, y, rtol=_FLOAT32, atol=1e-30)
+        equal = same_numbers(x, y) & np.isfinite(x)
         if len(steps) and len(np.unique(x[equal])) >= min(_ENOUGH, len(steps)):
             return True
     return False
+
+
+def same_numbers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which values of two arrays are one number, rounded to float32 once or twice; NaN is NaN. bool[n]."""
+    return np.isclose(a, b, rtol=_FLOAT32, atol=1e-30, equal_nan=True)
 
 
 def _goes_on(first: list[Log], second: list[Log]) -> bool:
@@ -152,17 +165,17 @@ def _arguments(logs: list[Log]) -> dict[str, object]:
     return merged
 
 
+_COMPARED_CURVES = ("train/loss", "eval/loss", "train/grad_norm")  # a dead run's loss is constant, its norms are not
+
+
 def _compared_curves(logs: list[Log]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The last logged value a step of train loss, eval loss and gradient norm, whatever the format calls them."""
     parts: dict[str, list[RawSeries]] = defaultdict(list)
     for log in logs:
         for series in log.series:
-            if series.name in ("loss", "train/loss"):
-                parts["train"].append(series)
-            elif series.name in ("eval_loss", "eval/loss"):
-                parts["eval"].append(series)
-            elif series.name in ("grad_norm", "train/grad_norm"):  # a dead run's loss is constant, its norms are not
-                parts["norm"].append(series)
+            name = canonical(log.names.get(series.name, series.name))
+            if name in _COMPARED_CURVES:
+                parts[name].append(series)
     out = {}
     for name, series_list in parts.items():
         step = np.concatenate([s.step for s in series_list])

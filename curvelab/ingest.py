@@ -85,7 +85,7 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
         if progress:
             progress(str(source.path))
         try:
-            logs.append(read(source, importer))
+            logs += read(source, importer)
         except UnreadableError as error:
             errors.append(error)
     by_format = {one.format: one for one in importers()}
@@ -96,10 +96,14 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
         raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known})")
 
 
-def read(source: Source, importer: Importer) -> Log:
-    """Read one file. An importer's own bug becomes an UnreadableError with its name: one bad file blocks no other."""
+def read(source: Source, importer: Importer) -> tuple[Log, ...]:
+    """Read one file: one log, or one for each run that it holds.
+
+    An importer's own bug becomes an UnreadableError with its name: one bad file blocks no other.
+    """
     try:
-        return importer.read(source)
+        logs = importer.read(source)
+        return (logs,) if isinstance(logs, Log) else tuple(logs)
     except UnreadableError:
         raise
     except (MemoryError, RecursionError, ArithmeticError, LookupError, ValueError, TypeError, OSError) as error:

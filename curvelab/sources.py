@@ -6,8 +6,10 @@ An importer file holds, top to bottom: its docstring card, and one function deco
     def read(source: Source) -> Log: ...
 
 Recognition is data: a file is claimed when its name fits one of `globs` and, where `marks` are given, its first bytes
-hold one of them. `read` keeps every readable record, says in `Log.damage` what it dropped (file, line or byte, reason,
-count), and raises UnreadableError only when nothing at all can be read.
+hold one of them. Formats that no mark tells apart (two kinds of CSV, two kinds of SQLite) also give `looks`, which is
+asked last. `read` keeps every readable record, says in `Log.damage` what it dropped (file, line or byte, reason, count),
+and raises UnreadableError only when nothing at all can be read. A file that holds several runs (a database, a chart
+export) gives several Logs, each with its own `identity["id"]`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import gzip
 import stat
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -54,13 +56,17 @@ class Source:
     @cached_property
     def head(self) -> bytes:
         """The first bytes, unpacked when the file is a gzip."""
-        raw = self._read(HEAD)
-        if raw[:2] == b"\x1f\x8b":
-            try:
-                return zlib.decompressobj(31).decompress(raw, HEAD)
-            except zlib.error as error:
-                raise UnreadableError(self.path, f"damaged gzip ({error}); nothing was kept") from None
-        return raw
+        return self.first(HEAD)
+
+    def first(self, limit: int) -> bytes:
+        """At most `limit` bytes from the beginning, unpacked when the file is a gzip; nothing of a damaged one."""
+        raw = self._read(limit)
+        if raw[:2] != b"\x1f\x8b":
+            return raw
+        try:
+            return zlib.decompressobj(31).decompress(raw, limit)
+        except zlib.error:
+            return b""
 
     def read_bytes(self) -> bytes:
         """The whole file up to the size at opening; a gzip comes unpacked (a cut one as far as it goes)."""
@@ -100,18 +106,21 @@ class Importer:
     card: str
     globs: tuple[str, ...]
     marks: tuple[bytes, ...]
-    read: Callable[[Source], Log]
+    read: Callable[[Source], Log | Sequence[Log]]
     names: Callable[[str], str] = field(default=lambda raw: raw)
+    looks: Callable[[Source], bool] | None = None
 
     def claims_name(self, name: str) -> bool:
         """Whether a file of this name may be of this format."""
         return any(fnmatchcase(name, glob) for glob in self.globs)
 
     def claims(self, source: Source) -> bool:
-        """Whether this importer reads the file: its name fits and its first bytes bear a mark."""
+        """Whether this importer reads the file: its name fits, its first bytes bear a mark, and it looks like one."""
         if not self.claims_name(source.path.name):
             return False
-        return not self.marks or any(mark in source.head for mark in self.marks)
+        if self.marks and not any(mark in source.head for mark in self.marks):
+            return False
+        return self.looks is None or self.looks(source)
 
 
 def importer(
@@ -120,7 +129,8 @@ def importer(
     globs: tuple[str, ...],
     marks: tuple[bytes, ...] = (),
     names: Callable[[str], str] | Mapping[str, str] | None = None,
-) -> Callable[[Callable[[Source], Log]], Importer]:
+    looks: Callable[[Source], bool] | None = None,
+) -> Callable[[Callable[[Source], Log | Sequence[Log]]], Importer]:
     """Make an Importer of the decorated `read`; its format is the module's name, its card the module's docstring."""
     import sys
 
@@ -130,7 +140,7 @@ def importer(
     else:
         rename = names or (lambda raw: raw)
 
-    def wrap(read: Callable[[Source], Log]) -> Importer:
+    def wrap(read: Callable[[Source], Log | Sequence[Log]]) -> Importer:
         module = sys.modules[read.__module__]
         return Importer(
             format=read.__module__.rpartition(".")[2].replace("_", "-"),
@@ -140,6 +150,7 @@ def importer(
             marks=marks,
             read=read,
             names=rename,
+            looks=looks,
         )
 
     return wrap

@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import state_of
+from states import state_of
 
 from curvelab.importers.tensorboard import read as tensorboard
 from curvelab.importers.trainer_state import read as trainer_state
@@ -127,7 +127,7 @@ COMMON = ("train/loss", "train/grad_norm", "train/learning_rate", "eval/loss")
 @pytest.mark.parametrize("name", ["healthy", "clean-cosine-a", "nan-badtoken-filter", "of-mild"])
 def test_the_three_logs_of_one_training_say_the_same(name, corpus, tmp_path):
     """Each log alone, then step for step against the others, to float32."""
-    from conftest import SAMPLES
+    from states import SAMPLES
 
     folder = SAMPLES / name if (SAMPLES / name).is_dir() else corpus / "trained" / "runs" / name
     if not folder.is_dir():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES
+from states import SAMPLES
 
 from curvelab.diagnosis import diagnose
 from curvelab.ingest import load

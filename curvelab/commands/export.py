@@ -50,8 +50,8 @@ def export(
     if gathered.runs:
         globs = names_in(metrics) or ("*",)
         _check_globs(gathered.runs, globs)
-        frame = _wide(gathered.runs, globs) if wide else _long(gathered.runs, globs)
-        _write(frame, chosen, file)
+        runs = [_only(run, globs) for run in gathered.runs]
+        _write(_wide(runs) if wide else _long(runs), chosen, file)
     raise typer.Exit(exit_code(len(gathered.runs), len(gathered.errors)))
 
 
@@ -79,25 +79,26 @@ def _check_globs(runs: Sequence[Run], globs: Sequence[str]) -> None:
             raise UsageError(f"--metrics {glob}: fits no metric{did_you_mean(glob, known)}")
 
 
-def _fits(name: str, globs: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)
-
-
-def _long(runs: Sequence[Run], globs: Sequence[str]) -> pd.DataFrame:
+def _only(run: Run, globs: Sequence[str]) -> Run:
+    """The run with the metrics that a glob fits."""
     from dataclasses import replace
 
+    logged = {name: curve for name, curve in run.logged.items() if any(fnmatchcase(name, glob) for glob in globs)}
+    return replace(run, logged=logged)
+
+
+def _long(runs: Sequence[Run]) -> pd.DataFrame:
     from curvelab.model.frame import frame_of
 
-    return frame_of([replace(run, logged={n: c for n, c in run.logged.items() if _fits(n, globs)}) for run in runs])
+    return frame_of(runs)
 
 
-def _wide(runs: Sequence[Run], globs: Sequence[str]) -> pd.DataFrame:
+def _wide(runs: Sequence[Run]) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
     for run in runs:
-        frame = run.wide()
-        frame = frame[[name for name in frame.columns if _fits(name, globs)]].dropna(how="all").reset_index()
+        frame = run.wide().reset_index()
         frame.insert(0, "run", pd.Series(run.name, index=frame.index, dtype=object))
         parts.append(frame)
     joined = pd.concat(parts, ignore_index=True)

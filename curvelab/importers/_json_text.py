@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+_AFTER_ITEM = frozenset(" \t\r\n,]}")
 _BARE = (b"NaN", b"Infinity")
 _MAX_DIGITS = 400  # a longer integer is beyond float64 anyhow, and int() of it costs quadratic time
 _TENSOR = re.compile(r"^\s*(?:tensor|array|np\.\w+)?\(?\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf(?:inity)?))", re.I)
@@ -66,8 +67,8 @@ def complete_items(text: str, start: int) -> Iterator[tuple[int, Any]]:
             item, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             return
-        if end >= len(text) and not isinstance(item, dict | list | str):
-            return  # a number that touches the end of the file may be cut
+        if not isinstance(item, dict | list | str) and text[end : end + 1] not in _AFTER_ITEM:
+            return  # a number that touches the end of the file, or a point behind it, may be cut
         yield at, item
         at = end
 
@@ -86,3 +87,11 @@ def number(value: Any) -> float | None:
             found = _TENSOR.match(value) if value.lstrip()[:6].lower().startswith(("tensor", "array", "np.")) else None
             return float(found.group(1)) if found else None
     return None
+
+
+def one_value(text: str, at: int) -> tuple[Any, int]:
+    """The JSON value that begins at a position, and the position behind it. Raises ValueError when there is none."""
+    try:
+        return _DECODER.raw_decode(text, at)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

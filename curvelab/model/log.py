@@ -63,6 +63,7 @@ class Log:
     identity   words the file has for the run: "id", "name", "project", "group"
     reached    last optimizer step that the file says was done (logged or not), None when it does not say
     checkpoint_steps   steps of checkpoints that the log or its folder names
+    names      raw name -> common name, where only the file as a whole decides it (stronger than the importer's names)
     skipped    raw name -> how many values were no numbers (texts, histograms, images): counted, not kept
     """
 
@@ -78,6 +79,7 @@ class Log:
     restarts: tuple[int, ...] = ()
     identity: Mapping[str, str] = field(default_factory=dict)
     checkpoint_steps: tuple[int, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     damage: tuple[Note, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +14,12 @@ from curvelab.signals.thinning import min_max_rows
 
 Floats = NDArray[np.float64]
 
-TREND_SHARE = 25  # the trend's window is one 25th of the points
+TREND_SHARE = 40  # the trend's window is one 40th of the points
 FEWEST_FOR_TREND = 40
-SMOOTH = 0.004  # of the range: a curve that stays this close to its median needs none (learning rates)
+LONG_STRETCH = 0.02  # of the run: bad values over less do not break the trend
+SMOOTH = (
+    0.004  # of the range without its extremes: a curve that stays this close to its median needs none (learning rates)
+)
 MOST_TREND, FEWEST_TREND = 160, 40  # points of the trend as it is drawn
 
 
@@ -50,12 +54,13 @@ def line(metric: str, series: Thinned, most: int) -> Line:
     rows = min_max_rows(value, most)
     step, value = step[rows], value[rows]
     bad = ~np.isfinite(value)
+    spoilt = _stretches(step, bad)
     return Line(
         metric=metric,
         step=step,
         value=np.where(bad, np.nan, value),
-        spoilt=_stretches(step, bad),
-        trend=trend,
+        spoilt=spoilt,
+        trend=None if trend is None else _broken(trend, spoilt),
         points=max(series.points, n),
     )
 
@@ -66,7 +71,10 @@ def _stretches(step: Floats, bad: NDArray[np.bool_]) -> tuple[tuple[float, float
 
 
 def _trend(step: Floats, value: Floats, most: int) -> tuple[Floats, Floats] | None:
-    """Running median over one 25th of the finite points, smoothed once more to be drawn without stairs."""
+    """Running median over one 40th of the finite points, smoothed once more to be drawn without stairs.
+
+    It breaks where a long stretch is not finite.
+    """
     good = np.isfinite(value)
     step, value = step[good], value[good]
     n = len(value)
@@ -75,17 +83,32 @@ def _trend(step: Floats, value: Floats, most: int) -> tuple[Floats, Floats] | No
     width = max(5, n // TREND_SHARE) | 1
     smooth = _over_window(_over_window(value, width, "median"), max(3, width // 3) | 1, "mean")
     with np.errstate(over="ignore", invalid="ignore"):
-        if not np.median(np.abs(value - smooth)) > SMOOTH * (value.max() - value.min()):
+        if not np.median(np.abs(value - smooth)) > SMOOTH * np.ptp(np.percentile(value, (5, 95))):
             return None
     rows = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
     return step[rows], smooth[rows]
 
 
+def _broken(trend: tuple[Floats, Floats], spoilt: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    """A trend with a hole for every stretch of bad values that is long enough to be seen."""
+    step, smooth = trend
+    least = LONG_STRETCH * (step[-1] - step[0])
+    holes = [(start + end) / 2 for start, end in spoilt if end - start > least]
+    at = np.searchsorted(step, holes)
+    return np.insert(step, at, holes), np.insert(smooth, at, np.nan)
+
+
 def _over_window(value: Floats, width: int, summary: Literal["median", "mean"]) -> Floats:
-    """A centred window's median or mean at every point; the ends are mirrored. float64[n] -> float64[n]."""
+    """A centred window's median or mean at every point. float64[n] -> float64[n].
+
+    At the start the window shrinks, because losses fall fastest there; at the end the curve is mirrored, so that its
+    last noise does not bend the trend.
+    """
     padded = np.pad(value, width // 2, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, width)
     with np.errstate(over="ignore", invalid="ignore"):
         smooth: Floats = np.median(windows, axis=1) if summary == "median" else windows.mean(axis=1)
+        for i in range(width // 2):
+            smooth[i] = np.median(value[: 2 * i + 1]) if summary == "median" else value[: 2 * i + 1].mean()
     # The mean of values near the largest float overflows: the value itself is drawn there.
     return np.where(np.isfinite(smooth), smooth, value)

@@ -28,7 +28,7 @@ def value(number: float) -> str:
         return f"{int(number):,}"
     if size >= 1e6 or size < 1e-3:
         return scientific(number)
-    return f"{number:,.0f}" if size >= 1e4 else f"{number:,.1f}" if size >= 1000 else f"{number:.4g}"
+    return f"{number:,.0f}" if size >= 1000 else f"{number:.4g}"
 
 
 def scientific(number: float, digits: int = 3) -> str:
@@ -73,7 +73,7 @@ def amount(number: float, unit: str) -> str:
     """A number with its unit; a unit that begins with "of " makes it a share."""
     if unit.startswith("of ") and abs(number) < 20:
         return percent(number)
-    return value(number)
+    return value(number) + ("\u202f×" if unit.startswith("of ") else "")
 
 
 def measured(one: Measured) -> tuple[str, str, str]:

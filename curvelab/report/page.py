@@ -116,7 +116,7 @@ def index(entries: list[tuple[Diagnosis, str]]) -> str:
 
 def _draw(diagnosis: Diagnosis, findings: Sequence[Finding]) -> tuple[Figure | None, list[list[Figure]], list[Figure]]:
     """(main picture, pictures of each finding, other curves). matplotlib is imported here: 0.4 s."""
-    from curvelab.report.figures import draw, drawing
+    from curvelab.report.figures import draw, drawing, scale_of
 
     number = iter(range(1000))
 
@@ -124,7 +124,7 @@ def _draw(diagnosis: Diagnosis, findings: Sequence[Finding]) -> tuple[Figure | N
         return Figure(
             wide=draw(wide, width, height, f"f{next(number)}-", "wide" if narrow else "any"),
             narrow=draw(narrow, NARROW, round(0.75 * height), f"f{next(number)}-", "narrow") if narrow else Markup(""),
-            caption=wide.metrics,
+            caption=wide.metrics + _axis_words(wide, scale_of(wide).log),
             points=sum(one.points for one in wide.lines),
             keys=wide.keys,
         )
@@ -147,6 +147,13 @@ def _draw(diagnosis: Diagnosis, findings: Sequence[Finding]) -> tuple[Figure | N
             figure(curve_panel(diagnosis, metric, CURVE_POINTS), None, HALF, 190) for metric in _other_curves(diagnosis)
         ]
     return main, pictures, curves
+
+
+def _axis_words(panel: Panel, log: bool) -> str:
+    if not log:
+        return ""
+    zeros = any((one.value == 0).any() for one in panel.lines)
+    return " (logarithmic; 0 stands at the foot)" if zeros else " (logarithmic)"
 
 
 def _other_curves(diagnosis: Diagnosis) -> list[str]:

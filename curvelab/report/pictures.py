@@ -95,7 +95,13 @@ def loss_panel(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> 
     ]
     best = _best(diagnosis, lines)
     named = ", ".join(f"{title_of(f.pattern)} at {numerals.steps(f.start_step, f.end_step)}" for f in findings[:6])
-    keys = (*_line_keys(lines), *_best_key(best), *_common_keys(lines, gaps, last), *_seam_key(diagnosis))
+    keys = (
+        *_line_keys(lines),
+        *_mark_keys(gaps, named=False),
+        *_best_key(best),
+        *_common_keys(lines, gaps, last),
+        *_seam_key(diagnosis),
+    )
     return Panel(
         lines=lines,
         first=first,
@@ -266,8 +272,11 @@ def _mark_keys(marks: Sequence[Evidence], named: bool) -> list[Key]:
 
 
 def _point_words(point: Point) -> str:
-    where = f"step {count(point.step)}: {numerals.value(point.value)}"
-    return f"{clean(point.label, 80)}, {where}" if point.label else where
+    label, number = clean(point.label, 80), numerals.value(point.value)
+    if number in label.split():
+        return f"{label} at step {count(point.step)}"
+    where = f"step {count(point.step)}: {number}"
+    return f"{label}, {where}" if label else where
 
 
 def _common_keys(lines: Sequence[Line], gaps: Sequence[Evidence], last: float) -> list[Key]:

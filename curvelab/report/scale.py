@@ -13,7 +13,7 @@ from curvelab.report.numerals import scientific
 
 Floats = NDArray[np.float64]
 
-LOG_FROM = 20  # largest / median of an all-positive curve above which the axis is logarithmic
+LOG_FROM = 20  # largest / median of a curve without negative values above which the axis is logarithmic
 PADDING = 0.05  # of the range, above and below
 SMALLEST_UNIT = 1e-290  # below it, powers of ten are no longer normal numbers
 SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -32,8 +32,10 @@ class Scale:
         """Position on the axis: 0 at its lower end, 1 at its upper; NaN stays NaN. float64[n] -> float64[n]."""
         at = np.asarray(values, dtype=np.float64)
         with np.errstate(all="ignore"):
+            zero = self.log & (at <= 0)
             at = np.log10(at) if self.log else at / self.unit
-            return np.asarray((at - self.low) / (self.high - self.low))
+            # Zeros stand at the foot of a logarithmic axis: a loss that a filter set to 0 must not vanish.
+            return np.where(zero, 0.0, (at - self.low) / (self.high - self.low))
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """At most `most` ticks as (position, label)."""
@@ -54,10 +56,11 @@ def scale_for(values: Floats, also: Iterable[float] = (), log: bool | None = Non
     if not len(finite):
         return Scale(0.0, 1.0)
     low, high = float(finite.min()), float(finite.max())
+    above = finite[finite > 0]
     if log is None:
-        log = len(finite) >= 3 and low > 0 and high / max(float(np.median(finite)), 5e-324) > LOG_FROM
+        log = low >= 0 and len(above) >= 3 and high / float(np.median(above)) > LOG_FROM
     if log:
-        bottom, top = math.log10(low), math.log10(high)
+        bottom, top = math.log10(float(above.min())), math.log10(high)
         for one in also:
             if one > 0 and math.isfinite(one) and bottom - 2 <= math.log10(one) <= top + 2:
                 bottom, top = min(bottom, math.log10(one)), max(top, math.log10(one))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Severity
+from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Gap, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import numerals
 from curvelab.report.numerals import count, percent
@@ -59,7 +59,8 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
     title = title_of(diagnosis.verdict)
     if root is None:
         return Verdict(title, "", "", "warning")
-    since = "" if root.start_step is None else f" since step {count(root.start_step)}"
+    moment = root.start_step == root.end_step or any(isinstance(mark, Gap) for mark in root.evidence)
+    since = "" if root.start_step is None else f" {'at' if moment else 'since'} step {count(root.start_step)}"
     return Verdict(title + since, sentence(root.headline), sure(root.confidence), root.severity)
 
 
@@ -92,7 +93,7 @@ def sentence(text: str) -> str:
 def sure(confidence: float) -> str:
     """0.9 -> "very likely (90 %)"."""
     words = next((text for least, text in _SURE if confidence >= least), "a weak hint")
-    return f"{words} ({percent(confidence)})"
+    return f"{words} ({percent(min(round(confidence, 2), 0.99) if confidence < 1 else 1.0)})"
 
 
 def title_of(pattern: str) -> str:

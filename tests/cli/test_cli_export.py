@@ -68,6 +68,12 @@ def test_wide_has_a_row_a_step(call, state, tmp_path):
     assert read["eval/loss"].notna().sum() == 4
 
 
+def test_wide_keeps_the_steps_at_which_all_is_nan(call, broken):
+    read = pd.read_csv(io.StringIO(call("export", broken, "--wide", "--metrics", "train/loss").out))
+    assert len(read) == 40
+    assert read["train/loss"].isna().sum() == 21
+
+
 def test_metrics_are_chosen_by_glob(call, state):
     for arguments in (["--metrics", "eval/*,train/loss"], ["--metrics", "eval/*", "--metrics", "train/loss"]):
         read = pd.read_csv(io.StringIO(call("export", state, *arguments).out))

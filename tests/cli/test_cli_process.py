@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from curvelab import commands
+from curvelab.cli import COMMANDS
+
+PARTS = {"inputs", "terminal"}  # of the commands, and none themselves
 HEAVY = ("numpy", "pandas", "scipy", "matplotlib", "rich", "jinja2", "msgspec")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 MODULE = ("-m", "curvelab")
@@ -51,9 +56,18 @@ def test_help_names_every_command():
     done = curvelab("--help")
     assert done.returncode == 0
     assert done.stderr == ""
-    for command in ("postmortem", "export", "inspect", "explain"):
+    assert set(COMMANDS) == {module.name for module in pkgutil.iter_modules(commands.__path__)} - PARTS
+    for command, summary in COMMANDS.items():
         assert command in done.stdout
-        assert curvelab(command, "--help").returncode == 0
+        assert " ".join(summary.split()[:4]) in done.stdout
+        own = curvelab(command, "--help")
+        assert own.returncode == 0
+        assert f"Usage: curvelab {command} [OPTIONS]" in own.stdout
+
+
+def test_completion_knows_the_options_of_a_command():
+    asked = {"_CURVELAB_COMPLETE": "complete_bash", "COMP_WORDS": "curvelab postmortem --fa", "COMP_CWORD": "2"}
+    assert python(*MODULE, **asked).stdout.split() == ["--fail-on"]
 
 
 def test_version():

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import state_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from states import state_of
 
 from curvelab.importers.trainer_state import common_name, read
 from curvelab.model.errors import UnreadableError

@@ -12,7 +12,8 @@ import pytest
 from curvelab.model.finding import Finding, Level, Point, Span, Trend
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
 from curvelab.report.page import index, page
-from tests.report import diagnoses as made
+
+from . import diagnoses as made
 
 ALL = {
     "ten": made.ten_findings(),
@@ -286,3 +287,12 @@ def test_the_index_lists_runs_with_links_and_sparklines() -> None:
 def test_a_series_of_no_points_is_no_curve() -> None:
     curves = {"train/loss": Thinned(points=0, step=[], value=[])}
     assert_harmless(page(made.diagnosis(series=curves, first_step=None, last_step=None, best_step=None)))
+
+
+def test_the_settings_of_the_users_matplotlib_do_not_matter() -> None:
+    import matplotlib as mpl
+
+    expected = page(ALL["healthy"])
+    with mpl.rc_context({"lines.marker": "o", "text.usetex": True, "font.size": 30, "path.sketch": (1, 2, 3)}):
+        assert page(ALL["healthy"]) == expected
+        assert mpl.rcParams["font.size"] == 30

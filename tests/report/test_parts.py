@@ -35,7 +35,7 @@ def test_long_text_loses_its_middle() -> None:
     ("number", "text"),
     [
         (0.0, "0"), (1.0, "1"), (4.0992, "4.099"), (2e-5, "2e-5"), (1.5e-4, "1.5e-4"), (0.05, "0.05"),
-        (1234.5, "1,234.5"), (65504.0, "65,504"), (12345.6, "12,346"), (1.234e9, "1.23e9"), (1e308, "1e308"),
+        (1234.6, "1,235"), (65504.0, "65,504"), (12345.6, "12,346"), (1.234e9, "1.23e9"), (1e308, "1e308"),
         (-3.5, "-3.5"), (float("nan"), "NaN"), (float("-inf"), "-Inf"),
     ],
 )  # fmt: skip
@@ -148,3 +148,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         write_atomically(tmp_path / "folder", "text")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_zeros_stand_at_the_foot_of_a_logarithmic_axis() -> None:
+    values = np.array([2.0, 2.5, 3.0, 900.0, 0.0, 0.0])
+    scale = scale_for(values)
+    assert scale.log
+    assert scale.place(values)[-1] == 0
+    assert not scale_for(np.array([2e-4, 1e-4, 1e-5, 0.0])).log

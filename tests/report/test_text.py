@@ -15,7 +15,8 @@ from rich.console import Console
 from curvelab.model.result import Diagnosis
 from curvelab.report.markdown import markdown
 from curvelab.report.text import plain, show
-from tests.report import diagnoses as made
+
+from . import diagnoses as made
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -1,0 +1,122 @@
+"""JSON lines with a step: any `*.jsonl` log, and the `wandb-history.jsonl` of old W&B folders.
+
+What it reads
+-------------
+One object a line. The step is the first of train/global_step, global_step, current_steps, step, iteration, iter,
+`_step` (any case) that is there, else the epoch, and a note says so; `_timestamp`, `timestamp` and the like give the
+time. Numbers, also as texts and in nested objects (joined with slashes), are metrics. Beside a wandb-history.jsonl the
+config.yaml gives the settings, through PyYAML's safe loader where PyYAML is installed.
+
+Damage
+------
+A line that is no complete JSON object is dropped and counted; whole objects that share a line are kept. A row without
+a usable step takes the step of the row before. Values that are texts, lists or media are counted, not kept.
+
+Names
+-----
+`loss`, `train_loss`, `val_loss`, `Valid MSE` and their like become train/... and eval/...; other names pass as they
+are.
+
+Limits
+------
+Recognition is cautious, since most `.jsonl` files are data sets: a counter that goes up, and at least half of the
+values beside it numbers. A log that fails this is not claimed. 20,000 names and values a row.
+
+Sources
+-------
+https://jsonlines.org; W&B's run folders before 0.10.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from curvelab.importers._axes import Axes, axes_of, cell_or_number
+from curvelab.importers._common_names import common_name, whole_file_names
+from curvelab.importers._json_lines import flat, head_rows, is_trainer_log, json_rows
+from curvelab.importers._lines import Tally, text_of
+from curvelab.importers._metric_columns import count_of
+from curvelab.importers._row_log import read_rows
+from curvelab.importers._yaml_settings import yaml_settings
+from curvelab.model.errors import UnreadableError
+from curvelab.model.log import Log
+from curvelab.model.note import Note
+from curvelab.sources import Source, importer
+
+_NUMBERS = 0.5  # share of the values beside the axes that are numbers; judgement
+_COUNTS = 0.8  # share of rows with a step that is one
+_MOST_EPOCHS = 1_000_000
+_WANDB_FILE = "wandb-history.jsonl"
+_WANDB_FOLDER = re.compile(r"^(?:dry|offline-)?run-\d{8}_\d{6}-(\w+)$")
+
+
+def looks_like_log(source: Source) -> bool:
+    """Whether the first lines count something upwards beside numbers, and are not LLaMA-Factory's."""
+    if is_trainer_log(source):
+        return False
+    rows = [dict(flat(row)) for row in head_rows(source)]
+    axes = axes_of(dict.fromkeys(name for row in rows for name in row))
+    return axes is not None and _counts(axes, rows) and _has_metrics(axes, rows)
+
+
+@importer(
+    title="JSON lines with a step", globs=("*.jsonl", "*.ndjson", "*.jsonl.gz"), names=common_name, looks=looks_like_log
+)
+def read(source: Source) -> Log:
+    """Read one JSON-lines log. Raises UnreadableError when no row counts steps or epochs."""
+    tally = Tally(source.path)
+    log = read_rows(row for _, row in json_rows(text_of(source), tally))
+    if log.reader is None or not log.columns.rows:
+        raise UnreadableError(source.path, "has no complete row that counts steps or epochs; nothing to read")
+    notes = log.notes(tally)
+    settings, identity = _of_wandb(source, notes)
+    return Log(
+        path=source.path,
+        format="jsonl-table",
+        series=log.columns.series(),
+        settings=settings,
+        identity=identity,
+        names=whole_file_names(log.columns.names),
+        skipped=log.columns.skipped,
+        notes=tuple(notes),
+        damage=tuple(note for note in notes if note.level == "warning"),
+    )
+
+
+def _of_wandb(source: Source, notes: list[Note]) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
+    """Settings and run id that an old W&B folder has beside its history."""
+    if source.path.name != _WANDB_FILE:
+        return {}, {}
+    beside = source.path.parent / "config.yaml"
+    found = yaml_settings(beside, notes)
+    config = {name.removesuffix(".value"): value for name, value in found.items() if name.endswith(".value")}
+    config = {name: value for name, value in config.items() if not name.startswith(("_wandb", "wandb_version"))}
+    folder = source.path.parent.parent.name if source.path.parent.name == "files" else source.path.parent.name
+    known = _WANDB_FOLDER.match(folder)
+    return ({beside.name: config} if config else {}), ({"id": known.group(1)} if known else {})
+
+
+def _counts(axes: Axes, rows: Sequence[dict[str, Any]]) -> bool:
+    values = [row[axes.step] for row in rows if row.get(axes.step) is not None]
+    counts = [count for value in values if (count := count_of(value)) is not None and _plain(value)]
+    if not counts or len(counts) < _COUNTS * len(values) or 2 * len(values) < len(rows):
+        return False
+    if axes.by_epoch and max(counts) > _MOST_EPOCHS:
+        return False
+    ups = sum(b >= a for a, b in pairwise(counts))
+    return 2 * ups >= len(counts) - 1
+
+
+def _plain(value: Any) -> bool:
+    """Whether a step is a number, or a text that is nothing else: no bool, no list."""
+    return not isinstance(value, bool) and cell_or_number(value) is not None
+
+
+def _has_metrics(axes: Axes, rows: Sequence[dict[str, Any]]) -> bool:
+    beside = [value for row in rows for name, value in row.items() if not axes.is_axis(name)]
+    numbers = sum(isinstance(value, int | float) and not isinstance(value, bool) for value in beside)
+    written = sum(isinstance(value, str) and cell_or_number(value) is not None for value in beside)
+    return bool(numbers) and numbers + written >= _NUMBERS * len(beside)

@@ -1,0 +1,79 @@
+"""The JSON-lines importer: step names, nesting, old W&B folders, data sets that are no logs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pytest
+from _reading import claiming, every_prefix, log_of, points, run_of, written
+
+from curvelab.importers import jsonl_table
+
+ROWS = [
+    {"step": 1, "loss": 2.0, "eval": {"loss": 2.5}, "t": "x"},
+    {"step": 2, "loss": "1.5", "lr": 1e-4},
+    {"step": 3, "loss": math.nan, "eval": None, "hist": [1, 2]},
+    {"step": 4, "loss": 1.0, "ok": True},
+]
+TEXT = "".join(json.dumps(row) + "\n" for row in ROWS)
+
+
+def test_rows(tmp_path: Path) -> None:
+    path = written(tmp_path, "log.jsonl", TEXT)
+    assert claiming(path) == ["jsonl-table"]
+    log = log_of(path)
+    assert points(log, "eval/loss") == [(1, 2.5)] and points(log, "loss")[:2] == [(1, 2.0), (2, 1.5)]
+    assert log.skipped == {"t": 1, "hist": 1}
+    assert run_of(path).metrics == ("eval/loss", "ok", "train/learning_rate", "train/loss")
+
+
+def test_gzip(tmp_path: Path) -> None:
+    assert len(points(log_of(written(tmp_path, "log.jsonl.gz", gzip.compress(TEXT.encode()))), "loss")) == 4
+
+
+def test_old_wandb_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "wandb" / "run-20200101_120000-abc123"
+    text = '{"loss": 2.0, "_step": 0, "_runtime": 1.5, "_timestamp": 1577880001}\n{"loss": 1.0, "_step": 1}\n'
+    path = written(folder, "wandb-history.jsonl", text)
+    written(folder, "config.yaml", "wandb_version: 1\nlr:\n  desc: null\n  value: 0.1\n_wandb:\n  value:\n    x: 1\n")
+    log = log_of(path)
+    assert points(log, "loss") == [(0, 2.0), (1, 1.0)] and log.identity == {"id": "abc123"}
+    pytest.importorskip("yaml")
+    assert log.settings == {"config.yaml": {"lr": 0.1}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"prompt": "a", "response": "b"}\n' * 3,
+        '{"step": "one", "score": 1}\n',
+        '{"step": 1, "text": "a", "other": "b", "score": 1}\n' * 3,
+        '{"step": 5, "loss": 1}\n{"step": 4, "loss": 1}\n{"step": 3, "loss": 1}\n',
+        '{"step": true, "loss": 1}\n',
+        "[1, 2]\n", "text\n", "", "{}\n", "{\n" * 50, '{"step": [1], "loss": 1}\n',
+    ],
+)  # fmt: skip
+def test_data_that_is_no_log(tmp_path: Path, text: str) -> None:
+    assert claiming(written(tmp_path, "train.jsonl", text)) == []
+
+
+def test_damaged_line(tmp_path: Path) -> None:
+    log = log_of(written(tmp_path, "log.jsonl", TEXT.replace('{"step": 2', '{"step" 2').encode() + b"\xff\xfe{\n"))
+    assert [step for step, _ in points(log, "loss")] == [1, 3, 4]
+    assert [note.line for note in log.damage] == [2]
+    assert "2 lines" in log.damage[0].text
+
+
+def test_deep_nesting_and_many_names(tmp_path: Path) -> None:
+    deep = '{"step": 5, "loss": ' + '{"a":' * 3000 + "1" + "}" * 3000 + "}\n"
+    many = json.dumps({"step": 6} | {f"m{i}": i for i in range(30_000)}) + "\n"
+    log = log_of(written(tmp_path, "log.jsonl", TEXT + deep + many))
+    assert len(points(log, "loss")) == 4 and len(log.series) <= 20_000
+    assert points(log, "m0") == [(6, 0.0)]
+
+
+def test_every_prefix(tmp_path: Path) -> None:
+    every_prefix(tmp_path / "log.jsonl", TEXT.encode(), jsonl_table.read.read)
