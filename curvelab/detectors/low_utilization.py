@@ -126,7 +126,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 
 def _logged(facts: Facts, name: re.Pattern[str]) -> list[Curve]:
-    curves = [facts.finite(m) for m in facts.run.metrics if name.search(m)]
+    curves = [facts.levels(m) for m in facts.run.metrics if name.search(m)]
     return [c for c in curves if len(c) >= FEWEST]
 
 

@@ -23,7 +23,9 @@ def epoch_ends(step: Ints, epoch: Floats) -> Floats:
     if len(at) < 3 or np.ptp(at) == 0 or (np.diff(clock) < -BACK).any() or np.ptp(clock) <= 0:
         return np.empty(0)
     whole = np.arange(max(1, int(np.ceil(clock[0] - ROUNDED / 2))), int(np.floor(clock[-1] + ROUNDED / 2)) + 1)
-    slope, start = np.polyfit(at, clock, 1)
+    middle, mean = at.mean(), clock.mean()
+    slope = float(np.dot(at - middle, clock - mean) / np.dot(at - middle, at - middle))
+    start = float(mean - slope * middle)
     if slope > 0 and np.abs(start + slope * at - clock).max() <= ROUNDED:
         on_line: Floats = (whole - start) / slope
         return on_line

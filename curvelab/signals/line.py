@@ -28,8 +28,8 @@ class Line:
 def fit_line(x: Floats, y: Floats, at: float) -> Line:
     """Least squares without outliers.
 
-    x, y float64[n], finite, n >= 3. One pass of rejection at OUTLIER robust sigmas of the residuals; with fewer than
-    three distinct x the line is level.
+    x, y float64[n], finite, n >= 3. One pass of rejection at OUTLIER robust sigmas of the residuals; with all
+    points at one x the line is level.
     """
     keep = np.ones(len(x), dtype=bool)
     for last in (False, True):
@@ -48,7 +48,7 @@ def _least_squares(x: Floats, y: Floats) -> Line:
     n = len(x)
     middle, mean = float(x.mean()), float(y.mean())
     spread = float(np.sum((x - middle) ** 2))
-    slope = float(np.sum((x - middle) * (y - mean))) / spread if spread > 0 and len(np.unique(x)) > 2 else 0.0
+    slope = float(np.sum((x - middle) * (y - mean))) / spread if spread > 0 else 0.0
     residual = y - mean - slope * (x - middle)
     noise = float(np.sqrt(np.sum(residual**2) / max(1, n - 2)))
     slope_error = noise / np.sqrt(spread) if spread > 0 else 0.0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from curvelab import synth
+from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.epochs import epoch_ends
 from curvelab.signals.line import Jump, fit_line, jump_at
 from curvelab.signals.shift import best_split
@@ -147,3 +148,19 @@ def test_epoch_ends_rise_and_lie_within_the_run(n, epochs):
     assert (np.diff(ends) > 0).all()
     assert len(ends) in (int(epochs), int(epochs + 0.011))
     assert ((ends > 0) & (ends <= step[-1] * 1.03)).all()
+
+
+# coarse levels
+
+
+@given(st.integers(0, 10**7), st.integers(1, 5000))
+def test_blocks_leave_no_more_than_asked_for(n, most):
+    size = block_size(n, most)
+    assert size >= 1
+    assert -(-n // size) <= most
+
+
+@given(curves, st.integers(1, 20))
+def test_coarse_levels_are_medians_of_blocks(curve, size):
+    levels = coarse(curve, size)
+    assert levels.tolist() == [float(np.median(curve[i : i + size])) for i in range(0, len(curve), size)]
