@@ -132,7 +132,8 @@ def _same_training(one: list[Log], other: list[Log]) -> bool:
 
 def same_numbers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Which values of two arrays are one number, rounded to float32 once or twice; NaN is NaN. bool[n]."""
-    return np.isclose(a, b, rtol=_FLOAT32, atol=1e-30, equal_nan=True)
+    same: np.ndarray = np.isclose(a, b, rtol=_FLOAT32, atol=1e-30, equal_nan=True)
+    return same
 
 
 def _goes_on(first: list[Log], second: list[Log]) -> bool:

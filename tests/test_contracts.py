@@ -112,7 +112,7 @@ def test_example_behaves(one: Detector, example: Example):
         assert finding.severity in SEVERITIES
         assert 0 <= finding.confidence <= 1
         assert sentence(finding.headline)
-        assert finding.evidence
+        assert finding.evidence or finding.severity == "info", "nothing to draw"
         assert finding.severity == "info" or one.remedies
         assert finding.severity == "info" or finding.fixes, "no remedy applies"
         for measured in finding.measured:
@@ -170,6 +170,8 @@ def test_exactly_one_importer_claims_a_state(tmp_path):
     assert [one.format for one in importers() if one.claims(Source.at(path))] == ["trainer-state"]
 
 
-def test_no_two_importers_have_a_glob_in_common():
-    globs = [glob for one in importers() for glob in one.globs]
-    assert len(set(globs)) == len(globs)
+def test_importers_that_share_a_glob_look_into_the_file():
+    shared = [glob for one in importers() for glob in one.globs]
+    for one in importers():
+        if any(shared.count(glob) > 1 for glob in one.globs):
+            assert one.looks is not None, "a name alone cannot tell them apart"
