@@ -46,7 +46,7 @@ LISTED = 12
 @dataclass(frozen=True)
 class Thresholds:
     sigmas: float = threshold(
-        4.5, unit="standard errors of the step", low=1.0, high=100.0, source="measured: middle of the valley from 3.8 to 5.5",
+        4.5, unit="standard errors of the step", low=1.0, high=100.0, source="measured: middle of the valley from 3.5 to 5.5",
         meaning="how clearly the steepest step stands out from the noise",
     )  # fmt: skip
     share: float = threshold(

@@ -140,7 +140,7 @@ def _finding(curves: list[Curve], level: float, limit: float, name: str, working
     first = next((c for c in curves if c.metric in working), curves[0])
     percent = level if name == "utilization" else 100 * level
     if name == "utilization" and not working:
-        said = f"no GPU did any work in the median of {len(first)} samples: the model may run elsewhere, or the logger watches another device"
+        said = "no GPU did any work for most of the run: the model may run elsewhere, or the logger watches another device"
     elif name == "utilization":
         said = f"GPU utilisation was {percent:.0f} % in the median of {len(working)} working GPU{'s' if len(working) > 1 else ''}, below {limit:g} %"
     else:

@@ -9,11 +9,9 @@ import pytest
 
 from curvelab import synth
 from curvelab.diagnosis import diagnose
-from curvelab.model.finding import Finding
+from curvelab.model.finding import Finding, Point
 from curvelab.model.options import Options
 from curvelab.model.run import Curve, Run, Seam
-
-ONLY = {"synthetic": True}
 
 
 def found(pattern: str, run: Run, **limits: float) -> Finding | None:
@@ -99,7 +97,7 @@ def test_staircase_measures_the_steps():
     assert finding is not None
     assert finding.severity == "info"
     assert measured(finding, "boundaries") == 2
-    assert [e.step for e in finding.evidence if e.kind == "point"] if hasattr(finding.evidence[0], "kind") else True
+    assert [e.step for e in finding.evidence if isinstance(e, Point)] == [200, 400]
     assert (finding.start_step, finding.end_step) == (200, 400)
     assert measured(finding, "drop") == pytest.approx(0.3 / 1.85, rel=0.25)  # the loss before the second step
 
@@ -425,6 +423,14 @@ def test_a_jump_of_the_rate_at_the_seam(times, severity):
 
 def test_the_schedule_leaves_a_seam_to_the_seam():
     assert found("schedule-anomaly", resumed(rate_times=2.0)) is None
+
+
+def test_a_run_that_begins_again_is_not_said_to_go_on():
+    run = replace(resumed(), seams=(Seam(segment=1, step=5, reached=300),))
+    finding = found("resume-seam", run)
+    assert finding is not None
+    assert finding.severity == "info"
+    assert "too few logs" in finding.headline
 
 
 def test_no_seam_no_finding():
