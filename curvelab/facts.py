@@ -10,6 +10,7 @@ import numpy as np
 
 from curvelab.model.log import Floats, Ints
 from curvelab.model.run import Curve, Run
+from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.epochs import epoch_ends
 from curvelab.signals.noise import step_noise
 from curvelab.signals.schedule import decayed_below, warmup_end
@@ -42,6 +43,10 @@ class Facts:
     def finite(self, metric: str) -> Curve:
         """The winning line of a metric, finite values only; an empty curve when it was not logged."""
         return self.curve(metric).finite if self.has(metric) else Curve.of(metric, [], [])
+
+    def levels(self, metric: str) -> Curve:
+        """The finite points of a metric, no more than LEVELS of them: medians of blocks, each at its first step."""
+        return levels_of(self.finite(metric))
 
     def setting(self, name: str) -> Any:
         """A canonical hyperparameter, or None."""
@@ -136,7 +141,14 @@ class Facts:
 
 
 EVALUATED = re.compile(r"(eval|test|val|valid|validation|dev)[/_.]", re.I)
+LEVELS = 2000  # points that are enough to judge the level of a metric by (judgement)
 FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
+
+
+def levels_of(curve: Curve) -> Curve:
+    """A finite curve of no more than LEVELS points: medians of blocks, each at the first step of its block."""
+    size = block_size(len(curve), LEVELS)
+    return curve if size == 1 else Curve.of(curve.metric, curve.step[::size], coarse(curve.value, size))
 
 
 def masked_steps(loss: Curve, norm: Curve) -> Ints:

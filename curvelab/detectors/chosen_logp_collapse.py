@@ -120,7 +120,7 @@ def _example(name: str, start: float, end: float, fires: bool, margin: float = 2
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    curve = facts.finite("train/logps/chosen")
+    curve = facts.levels("train/logps/chosen")
     value = curve.value
     first, last = value[: max(3, int(START * len(value)))], value[-max(3, int(LATE * len(value))) :]
     before, after = float(np.median(first)), float(np.median(last))
@@ -159,7 +159,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 def _margins_fall(facts: Facts) -> bool:
     """Whether the margin between chosen and rejected falls beyond its noise: then the run failed in another way."""
-    margins = facts.finite("train/rewards/margins").value
+    margins = facts.levels("train/rewards/margins").value
     if len(margins) < 8:
         return False
     third = len(margins) // 3

@@ -118,7 +118,7 @@ def _example(name: str, end: float, fires: bool, reward: bool = True) -> Example
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if not facts.reinforced:
         raise NotApplicable("no reward was logged: in supervised and preference tuning a low entropy is no fault")
-    curve = facts.finite("train/entropy")
+    curve = facts.levels("train/entropy")
     before = float(np.median(curve.value[: max(3, int(START * len(curve)))]))
     limit = max(limits.entropy, limits.left * before)
     low = running_median(curve.value, WINDOW) < limit

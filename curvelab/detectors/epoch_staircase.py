@@ -46,7 +46,7 @@ LISTED = 12
 @dataclass(frozen=True)
 class Thresholds:
     sigmas: float = threshold(
-        4.5, unit="standard errors of the step", low=1.0, high=100.0, source="measured: middle of the valley from 3.8 to 5.5",
+        4.5, unit="standard errors of the step", low=1.0, high=100.0, source="measured: middle of the valley from 3.5 to 5.5",
         meaning="how clearly the steepest step stands out from the noise",
     )  # fmt: skip
     share: float = threshold(
@@ -168,8 +168,8 @@ def _share(facts: Facts, at: float, jump: Jump) -> float:
     """How much of the fall between the half epochs around a boundary is the step itself; 1 when all of it is."""
     ends, loss = facts.epoch_ends, facts.loss
     length = SIDE * (float(np.median(np.diff(ends))) if len(ends) > 1 else float(ends[0] - loss.step[0]))
-    before = loss.value[(loss.step > at - length) & (loss.step <= at)]
-    after = loss.value[(loss.step > at) & (loss.step <= at + length)]
+    first, place, last = np.searchsorted(loss.step, [at - length, at, at + length], side="right").tolist()
+    before, after = loss.value[first:place], loss.value[place:last]
     fall = float(np.median(before) - np.median(after))
     return -jump.size / fall if fall > 0 else 0.0
 

@@ -116,8 +116,8 @@ def _example(name: str, end: float, fires: bool) -> Example:
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    curve = facts.finite("train/kl")
-    summed = any(raw.endswith(SUMMED) for raw in curve.raw_names)
+    curve = facts.levels("train/kl")
+    summed = any(raw.endswith(SUMMED) for raw in facts.curve("train/kl").raw_names)
     limit = limits.summed if summed else limits.kl
     level = running_median(curve.value, WINDOW)
     parts = episodes(level > limit, gap=1)

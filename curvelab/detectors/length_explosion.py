@@ -124,7 +124,7 @@ def _example(name: str, longer: float, clipped: float, reward: float, fires: boo
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    length, clipped = facts.finite(LENGTH), facts.finite(CLIPPED)
+    length, clipped = facts.levels(LENGTH), facts.levels(CLIPPED)
     late = float(np.median(clipped.value[-max(5, int(LATE * len(clipped))) :])) if len(clipped) >= 8 else 0.0
     before, after = _levels(length)
     times = after / before if before > 0 else 0.0
@@ -154,7 +154,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                 _span(clipped, place, "cut off"),
             ),
         )
-    elif times >= limits.longer and _rises(length) and not _rises(facts.finite("train/reward")):
+    elif times >= limits.longer and _rises(length) and not _rises(facts.levels("train/reward")):
         place = int(np.argmax(running_median(length.value, WINDOW) >= 0.5 * (before + after)))
         yield Finding(
             severity="warning",

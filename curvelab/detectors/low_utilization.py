@@ -126,7 +126,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 
 def _logged(facts: Facts, name: re.Pattern[str]) -> list[Curve]:
-    curves = [facts.finite(m) for m in facts.run.metrics if name.search(m)]
+    curves = [facts.levels(m) for m in facts.run.metrics if name.search(m)]
     return [c for c in curves if len(c) >= FEWEST]
 
 
@@ -140,7 +140,7 @@ def _finding(curves: list[Curve], level: float, limit: float, name: str, working
     first = next((c for c in curves if c.metric in working), curves[0])
     percent = level if name == "utilization" else 100 * level
     if name == "utilization" and not working:
-        said = f"no GPU did any work in the median of {len(first)} samples: the model may run elsewhere, or the logger watches another device"
+        said = "no GPU did any work for most of the run: the model may run elsewhere, or the logger watches another device"
     elif name == "utilization":
         said = f"GPU utilisation was {percent:.0f} % in the median of {len(working)} working GPU{'s' if len(working) > 1 else ''}, below {limit:g} %"
     else:

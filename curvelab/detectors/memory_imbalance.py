@@ -105,7 +105,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     metric = max(departs, key=lambda m: (abs(departs[m]), departs[m]))
     if abs(departs[metric]) < limits.departs:
         return
-    curve = facts.finite(metric)
+    curve = facts.levels(metric)
     found = NAME.search(metric)
     gpu = int(found.group(1)) if found else 0
     others = levels[metric] / (1 + departs[metric])
@@ -138,7 +138,7 @@ def _working(facts: Facts) -> list[Curve]:
     """The memory of the GPUs that the run works on, all in one unit."""
     for kind in KINDS:
         names = [m for m in facts.run.metrics if (found := NAME.search(m)) and found.group(2) == kind]
-        curves = [c for m in names if len(c := facts.finite(m)) >= FEWEST]
+        curves = [c for m in names if len(c := facts.levels(m)) >= FEWEST]
         if len(curves) < 2:
             continue
         fullest = max(float(np.median(c.value)) for c in curves)
@@ -147,7 +147,7 @@ def _working(facts: Facts) -> list[Curve]:
 
 
 def _works(facts: Facts, memory: Curve, fullest: float) -> bool:
-    used = facts.finite(memory.metric.rpartition("/")[0] + "/utilization")
+    used = facts.levels(memory.metric.rpartition("/")[0] + "/utilization")
     if len(used):
         return float(np.median(used.value)) > AT_WORK
     return float(np.median(memory.value)) > HELD * fullest

@@ -160,7 +160,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 def memory_curves(facts: Facts) -> list[Curve]:
     """Every logged memory level: canonical names, and raw ones that speak of rss or memory; bytes before percent."""
     names = [m for m in facts.run.metrics if MEMORY.search(m) and not OTHERS.search(m)]
-    return [curve for m in names if len(curve := facts.finite(m)) >= FEWEST]
+    return [curve for m in names if len(curve := facts.levels(m)) >= FEWEST]
 
 
 def _climb(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:

@@ -116,7 +116,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     low = np.flatnonzero(running_median(curve.value, WINDOW) <= limits.share)
     place = min(int(low[-1]) + 1 if len(low) else 0, len(curve) - 1, len(curve) // 2)
     start, end = int(curve.step[place]), int(curve.step[-1])
-    reward = facts.finite("train/reward")
+    reward = facts.levels("train/reward")
     level = float(np.median(reward.value[len(reward) // 2 :]))
     yield Finding(
         severity="warning",
@@ -148,10 +148,10 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 def _equal_groups(facts: Facts) -> Curve:
     """The share of groups with equal rewards, as logged, or 1 where the spread of the rewards is zero and 0 elsewhere."""
-    share = facts.finite(SHARE)
+    share = facts.levels(SHARE)
     if len(share) >= FEWEST:
         return share
-    spread = facts.finite(SPREAD)
+    spread = facts.levels(SPREAD)
     if len(spread) < FEWEST:
         raise NotApplicable(f"neither {SHARE} nor {SPREAD} was logged")
     return Curve.of(SPREAD, spread.step, (spread.value == 0).astype(np.float64))

@@ -143,7 +143,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         confidence=0.8 if said else 0.9,
         metric="train/loss" if loud or not rates else "train/learning_rate",
         headline=f"restarted at step {where}; "
-        + ("; ".join(said) if said else f"{repeated} steps were done twice, loss and learning rate go on as before"),
+        + ("; ".join(said) if said else f"{repeated} steps were done twice, {_otherwise(losses)}"),
         start_step=seams[0].step,
         end_step=max(max(s.reached, s.step) for s in seams),
         measured=(
@@ -173,6 +173,10 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="restart") for s in seams
         ),
     )
+
+
+def _otherwise(losses: list[tuple[Seam, Jump]]) -> str:
+    return "loss and learning rate go on as before" if losses else "with too few logs around the seam to compare them"
 
 
 def _loss_jump(facts: Facts, seam: Seam) -> Jump | None:

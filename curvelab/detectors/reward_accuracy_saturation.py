@@ -111,7 +111,7 @@ def _example(name: str, speed: float, top: float, fires: bool) -> Example:
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    curve = facts.finite("train/rewards/accuracies")
+    curve = facts.levels("train/rewards/accuracies")
     high = running_median(curve.value, WINDOW) > limits.accuracy
     share = np.cumsum(high[::-1])[::-1] / np.arange(len(high), 0, -1)
     saturated = high & (share >= HELD)

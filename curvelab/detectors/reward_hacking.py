@@ -112,7 +112,7 @@ def _example(name: str, reward: float, longer: float, fires: bool) -> Example:
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    reward, length, kl = facts.finite("train/reward"), facts.finite(LENGTH), facts.finite("train/kl")
+    reward, length, kl = facts.levels("train/reward"), facts.levels(LENGTH), facts.levels("train/kl")
     if len(length) < 15 and len(kl) < 15:
         raise NotApplicable("neither completion length nor KL was logged beside the reward")
     before, after = _rise(reward) or (0.0, 0.0)

@@ -29,11 +29,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Measured, Point
+from curvelab.model.finding import Change, Finding, Measured, Point, Span
 from curvelab.model.run import Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
@@ -112,7 +110,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     yield Finding(
         severity="info" if never else "warning",
         confidence=0.95 if never or evals < limits.evals - 1 else 0.85,
-        metric="train/loss" if never else facts.eval_loss.metric,
+        metric=facts.eval_loss.metric if len(facts.eval_loss) else "train/loss",
         headline=f"never evaluated: {points} logged train points and no eval metric"
         if never
         else f"{evals} {'eval' if evals == 1 else 'evals'} (step {steps}) beside {points} logged train points: too few to see a minimum",
@@ -130,14 +128,16 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                 setting="sparse-eval.points",
             ),
         ),
-        evidence=_marks(facts),
+        evidence=(
+            Span(
+                metric="train/loss", start_step=int(loss.step[0]), end_step=int(loss.step[-1]), label=f"{evals} evals"
+            ),
+            *_marks(facts),
+        ),
     )
 
 
-def _marks(facts: Facts) -> tuple[Point, ...]:
+def _marks(facts: Facts) -> Iterator[Point]:
     evals = facts.eval_loss
-    return tuple(
-        Point(metric=evals.metric, step=int(s), value=float(v), label="eval")
-        for s, v in zip(evals.step, evals.value, strict=True)
-        if np.isin(s, facts.evals)
-    )
+    for step, value in zip(evals.step, evals.value, strict=True):
+        yield Point(metric=evals.metric, step=int(step), value=float(value), label="eval")

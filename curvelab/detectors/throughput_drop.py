@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvelab import synth
-from curvelab.facts import Facts
+from curvelab.facts import Facts, levels_of
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Curve, Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
@@ -158,7 +158,7 @@ def _stays_down(speed: np.ndarray, split: Split, drop: float) -> bool:
 def _speed(facts: Facts) -> tuple[Curve, str, bool]:
     """(speed, its unit, whether it was read off the clock). Raises NotApplicable when no speed can be told."""
     for metric in (*SPEEDS, *TIMES):
-        curve = facts.finite(metric)
+        curve = facts.levels(metric)
         curve = curve.take(curve.value > 0)
         if len(curve) >= FEWEST:
             per_second = metric.removeprefix("train/").replace("_per_second", "/s").replace("_", " ")
@@ -184,7 +184,7 @@ def _clock(facts: Facts) -> Curve:
     if same.sum() < FEWEST or float(np.median(seconds[same])) < SHORTEST_LOG:
         return loss.take(np.zeros(len(loss), dtype=bool))
     after = loss.take(np.flatnonzero(same) + 1)
-    return _replaced(after, steps[same] / seconds[same])
+    return levels_of(_replaced(after, steps[same] / seconds[same]))
 
 
 def _replaced(curve: Curve, value: np.ndarray) -> Curve:

@@ -49,6 +49,7 @@ NORM_PEAK = 10.0  # times the norm before and after, for a gradient norm alone (
 AGAIN = (
     0.5  # of the rise; a run that jumps as high later does so for another reason than the peak of its rate (judgement)
 )
+MANY = 6  # logs around the peak of the rate from which on one log alone does not count
 SETTLED = 5  # logs that the loss needs after the jump to show where it went
 
 
@@ -193,20 +194,21 @@ def _loss_jump(facts: Facts, start: int, end: int, limits: Thresholds) -> tuple[
     inside = np.flatnonzero((loss.step >= start) & (loss.step <= end))
     if not len(inside) or inside[-1] + SETTLED >= len(loss):
         return None
-    top = int(inside[np.argmax(loss.value[inside])])
+    # where there are logs enough, an unstable rate shows in more than one of them; a single one is its batch
+    value = running_median(loss.value, 3) if len(inside) >= MANY else loss.value
+    top = int(inside[np.argmax(value[inside])])
     earlier = loss.value[: top + 1]
     # the level that the loss had come to: a median of three keeps one lucky batch from lowering it
     before = float(running_median(earlier, 3).min()) if len(earlier) >= 5 else float(earlier[0])
-    rise = float(loss.value[top]) - before
-    sigma = step_noise(loss.value)
-    recovers = float(running_median(loss.value[top + 1 :], 5).min()) <= before
-    if before <= 0 or rise < limits.rise * before or rise < limits.sigmas * sigma or not recovers:
+    rise = float(value[top]) - before
+    recovers = float(running_median(loss.value[top + 1 :], SETTLED).min()) <= before
+    if before <= 0 or rise < limits.rise * before or rise < limits.sigmas * step_noise(value) or not recovers:
         return None
-    later = loss.value[inside[-1] + 1 :]
+    later = value[inside[-1] + 1 :]
     level = np.minimum.accumulate(running_median(later, SETTLED))
-    if float((later - level).max()) > AGAIN * rise and float(later.max()) > before:
+    if level.min() > 0 and float((later / level).max()) - 1 > AGAIN * rise / before:
         return None
-    return before, float(loss.value[top]), int(loss.step[top])
+    return before, float(value[top]), int(loss.step[top])
 
 
 def _norm_peak(facts: Facts, start: int, end: int) -> tuple[float, float, int] | None:

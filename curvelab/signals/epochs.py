@@ -19,11 +19,15 @@ def epoch_ends(step: Ints, epoch: Floats) -> Floats:
     begins anew) or are not known. A column that is a straight line but for its rounding is read off that line.
     """
     known = np.isfinite(epoch)
-    at, clock = step[known].astype(np.float64), epoch[known]
+    at: Floats = step[known].astype(np.float64)
+    clock = epoch[known]
     if len(at) < 3 or np.ptp(at) == 0 or (np.diff(clock) < -BACK).any() or np.ptp(clock) <= 0:
         return np.empty(0)
-    whole = np.arange(max(1, int(np.floor(clock[0])) + 1), int(np.floor(clock[-1] + ROUNDED / 2)) + 1)
-    slope, start = np.polyfit(at, clock, 1)
+    begin, end = int(np.ceil(clock[0] - ROUNDED / 2)), int(np.floor(clock[-1] + ROUNDED / 2))
+    whole = np.arange(max(1, begin), end + 1).astype(np.float64)
+    middle, mean = float(at.mean()), float(clock.mean())
+    slope = float(np.dot(at - middle, clock - mean) / np.dot(at - middle, at - middle))
+    start = float(mean - slope * middle)
     if slope > 0 and np.abs(start + slope * at - clock).max() <= ROUNDED:
         on_line: Floats = (whole - start) / slope
         return on_line

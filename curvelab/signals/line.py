@@ -28,8 +28,8 @@ class Line:
 def fit_line(x: Floats, y: Floats, at: float) -> Line:
     """Least squares without outliers.
 
-    x, y float64[n], finite, n >= 3. One pass of rejection at OUTLIER robust sigmas of the residuals; with fewer than
-    three distinct x the line is level.
+    x, y float64[n], finite, n >= 3. One pass of rejection at OUTLIER robust sigmas of the residuals; with all
+    points at one x the line is level.
     """
     keep = np.ones(len(x), dtype=bool)
     for last in (False, True):
@@ -38,7 +38,7 @@ def fit_line(x: Floats, y: Floats, at: float) -> Line:
             break
         residual = y - line.level - line.slope * (x - at)
         sigma = sigma_of(residual)
-        inside = np.abs(residual) <= OUTLIER * sigma
+        inside = np.abs(residual - np.median(residual)) <= OUTLIER * sigma
         if sigma > 0 and inside.sum() >= max(3, 0.7 * len(x)):
             keep = inside
     return line
@@ -48,7 +48,7 @@ def _least_squares(x: Floats, y: Floats) -> Line:
     n = len(x)
     middle, mean = float(x.mean()), float(y.mean())
     spread = float(np.sum((x - middle) ** 2))
-    slope = float(np.sum((x - middle) * (y - mean))) / spread if spread > 0 and len(np.unique(x)) > 2 else 0.0
+    slope = float(np.sum((x - middle) * (y - mean))) / spread if spread > 0 else 0.0
     residual = y - mean - slope * (x - middle)
     noise = float(np.sqrt(np.sum(residual**2) / max(1, n - 2)))
     slope_error = noise / np.sqrt(spread) if spread > 0 else 0.0
@@ -79,12 +79,11 @@ class Jump:
 def jump_at(x: Floats, y: Floats, at: float, width: float, gap: float, fewest: int) -> Jump | None:
     """The jump of a curve at `at`: lines through the `width` before and after it, both continued to `at`.
 
-    x, y float64[n]. Points within `gap` after the place are left out: a logged mean may reach back over it. None with
+    x float64[n], rising, y float64[n]. Points within `gap` after the place are left out: a logged mean may reach back over it. None with
     fewer than `fewest` points on a side. A smooth curve shows no jump, whatever its slope.
     """
-    before = (x > at - width) & (x <= at)
-    after = (x > at + gap) & (x <= at + gap + width)
-    if before.sum() < fewest or after.sum() < fewest:
+    first, last, begin, end = np.searchsorted(x, [at - width, at, at + gap, at + gap + width], side="right").tolist()
+    if last - first < fewest or end - begin < fewest:
         return None
-    old, new = fit_line(x[before], y[before], at), fit_line(x[after], y[after], at)
+    old, new = fit_line(x[first:last], y[first:last], at), fit_line(x[begin:end], y[begin:end], at)
     return Jump(old.level, new.level, float(np.hypot(old.level_error, new.level_error)))
