@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import state_of
+from states import state_of
 
 from curvelab.beside import Stated
 from curvelab.catalogue import sidecars
@@ -328,6 +328,23 @@ def test_settings_beside_a_file_and_what_the_run_says_of_them(write_state):
         assert run.setting("max_grad_norm") == 0.35
         assert run.config["max_grad_norm"].origin == "training_args.bin"
         assert [n.text for n in run.notes] == ["logging_steps is 5 in training_args.bin, but 10 in trainer_state.json; 5 was taken"]
+
+
+def test_the_plan_of_a_log_that_has_none_is_the_max_steps_beside_it(write_state):
+    state = write_state("run", finished=False)
+    content = json.loads(state.read_text())
+    del content["max_steps"], content["num_train_epochs"]
+    written(state, content)
+    assert load(state).planned_steps is None
+    written(state.with_name("training_args.bin"), (ARGS / "zip.bin").read_bytes())
+    assert load(state).planned_steps == 400
+
+
+def test_a_relative_path_finds_the_same(write_state, monkeypatch):
+    state = write_state("run")
+    written(state.with_name("config.json"), {"seed": 3})
+    monkeypatch.chdir(state.parent)
+    assert [load(path).config["seed"].origin for path in (".", state.name)] == ["config.json", "config.json"]
 
 
 def test_a_broken_file_beside_is_a_warning_that_names_it(write_state):
