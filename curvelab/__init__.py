@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
     from curvelab.model.result import Diagnosis, Outcome
     from curvelab.model.run import Curve, Run
 
-try:
-    __version__ = version("curvelab")
-except PackageNotFoundError:  # a source tree that was not installed
-    __version__ = "0+source"
+    __version__: str
 
 _HOMES = {
     "diagnose": "curvelab.diagnosis",
@@ -56,4 +52,16 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module 'curvelab' has no attribute {name!r}")
+
+
+def _version() -> str:
+    # On first use only: importlib.metadata takes as long to import as the whole command line.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("curvelab")
+    except PackageNotFoundError:  # a source tree that was not installed
+        return "0+source"

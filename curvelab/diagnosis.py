@@ -82,7 +82,7 @@ def _look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Findi
             found = [_completed(one, facts, finding) for finding in one.detect(facts, limits)]
     except NotApplicable as why:
         return Outcome(pattern=one.pattern, status="not-applicable", reason=str(why)), []
-    except Exception as error:  # noqa: BLE001 - the engine's edge: one detector's bug must not cost the report
+    except Exception as error:
         return Outcome(pattern=one.pattern, status="failed", reason=f"{type(error).__name__}: {error}"), []
     return Outcome(pattern=one.pattern, status="found" if found else "clear"), found
 
@@ -99,11 +99,18 @@ def _missing(one: Detector, facts: Facts) -> str:
 
 
 def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
-    named = msgspec.structs.replace(
-        finding, pattern=one.pattern, confidence=round(min(max(finding.confidence, 0.0), 1.0), 3)
-    )
+    plain = msgspec.to_builtins(finding, enc_hook=_python_number)
+    plain |= {"pattern": one.pattern, "confidence": round(min(max(plain["confidence"], 0.0), 1.0), 3)}
+    named = msgspec.convert(plain, Finding)
     fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
     return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
+
+
+def _python_number(value: Any) -> Any:
+    """A numpy scalar as a Python number: detectors compute with numpy, results hold plain values."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a finding cannot hold a {type(value).__name__}")
 
 
 class _Lenient(string.Formatter):
@@ -118,7 +125,7 @@ class _Lenient(string.Formatter):
 
 
 def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
-    words = {m.name: m.value for m in finding.measured}
+    words: dict[str, Any] = {m.name: m.value for m in finding.measured}
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
     formatter = _Lenient()

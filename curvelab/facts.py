@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from curvelab.model.log import Ints
+from curvelab.model.log import Floats, Ints
 from curvelab.model.run import Curve, Run
+from curvelab.signals.epochs import epoch_ends
 from curvelab.signals.noise import step_noise
 from curvelab.signals.schedule import decayed_below, warmup_end
 
@@ -115,7 +117,25 @@ class Facts:
         value = self.loss.value
         return len(value) > 0 and float(np.mean(value < 0)) > 0.1
 
+    @cached_property
+    def evals(self) -> Ints:
+        """Steps at which anything was evaluated, whatever the metric: int64[k], rising."""
+        names = [m for m in self.run.logged if EVALUATED.match(m)]
+        longest = max(names, key=lambda m: len(self.run.curve(m)), default=None)
+        return np.empty(0, dtype=np.int64) if longest is None else self.run.curve(longest).step
 
+    @cached_property
+    def reinforced(self) -> bool:
+        """Whether the run learns from rewards of its own completions (PPO, GRPO and their kin)."""
+        return any(self.has(m) for m in ("train/reward", "train/completions/mean_length", "train/frac_reward_zero_std"))
+
+    @cached_property
+    def epoch_ends(self) -> Floats:
+        """Steps at which epochs end: float64[k]; empty when the epochs are not known."""
+        return epoch_ends(self.loss.step, self.loss.epoch)
+
+
+EVALUATED = re.compile(r"(eval|test|val|valid|validation|dev)[/_.]", re.I)
 FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
 
 
@@ -129,4 +149,5 @@ def masked_steps(loss: Curve, norm: Curve) -> Ints:
     change[1:] = (loss.value[1:] != loss.value[:-1]) | ~beside[1:]
     start = np.maximum.accumulate(np.where(change, np.arange(len(loss)), 0))
     run_length = np.bincount(start, minlength=len(loss))[start] if len(loss) else np.empty(0, dtype=np.int64)
-    return loss.step[beside & ((loss.value == 0.0) | (run_length >= FROZEN))]
+    hidden: Ints = loss.step[beside & ((loss.value == 0.0) | (run_length >= FROZEN))]
+    return hidden

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from curvelab.catalogue import importers
 from curvelab.model.errors import UnreadableError
-from curvelab.model.note import Note
 from curvelab.sources import Importer, Source
 
 MAX_DEPTH = 16  # folders below the path
@@ -24,7 +24,6 @@ class Found:
     root: Path
     files: list[tuple[Source, Importer]] = field(default_factory=list)
     errors: list[UnreadableError] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
     looked_at: int = 0
 
 
@@ -32,34 +31,55 @@ def find(path: Path) -> Found:
     """All log files at or below a path. Raises UnreadableError when the path does not exist."""
     found = Found(path)
     if path.is_dir():
-        for file in _walk(path, found):
-            if any(one.claims_name(file.name) for one in importers()):
-                _claim(file, found)
-    else:
-        source = Source.at(path)
-        claiming = [one for one in importers() if one.claims(source)]
-        if not claiming:
-            known = ", ".join(glob for one in importers() for glob in one.globs)
-            raise UnreadableError(path, f"is no log that curvelab knows (looked for {known})")
-        found.files.append((source, claiming[0]))
+        _search(path, found)
+        return found
+    source = Source.at(path)
+    claiming = [one for one in importers() if one.claims(source)]
+    if not claiming:
+        known = ", ".join(glob for one in importers() for glob in one.globs)
+        raise UnreadableError(path, f"is no log that curvelab knows (looked for {known})")
+    found.files.append((source, claiming[0]))
     return found
 
 
-def _claim(file: Path, found: Found) -> None:
+def _search(root: Path, found: Found) -> None:
+    """Claim every log below a folder once: the files themselves first, then links to files of another name.
+
+    A link to a folder inside the root leads to what is found anyway; one that leads outside is not followed.
+    """
+    inside = root.resolve()
+    claimed: set[tuple[int, int]] = set()
+    links: list[Path] = []
+    for file, is_link in _walk(root, found):
+        if any(one.claims_name(file.name) for one in importers()):
+            if is_link:
+                links.append(file)
+            else:
+                _claim(file, found, claimed)
+    for link in links:
+        if link.resolve().is_relative_to(inside):
+            _claim(link, found, claimed)
+
+
+def _claim(file: Path, found: Found, claimed: set[tuple[int, int]]) -> None:
     try:
+        status = file.stat()
+        if (status.st_dev, status.st_ino) in claimed or not stat.S_ISREG(status.st_mode):
+            return
         source = Source.at(file)
         claiming = [one for one in importers() if one.claims(source)]
     except UnreadableError as error:
         found.errors.append(error)
         return
+    except (OSError, RuntimeError):
+        return  # a link in a circle, or a file that vanished while we looked
     if claiming:
+        claimed.add((status.st_dev, status.st_ino))
         found.files.append((source, claiming[0]))
 
 
-def _walk(root: Path, found: Found) -> Iterator[Path]:
-    """Regular files below `root`, each once. Links are followed only when they stay inside the root."""
-    inside = root.resolve()
-    seen: set[tuple[int, int]] = set()
+def _walk(root: Path, found: Found) -> Iterator[tuple[Path, bool]]:
+    """(file, whether it is a link) below `root`, folder by folder in the order of their names."""
     stack = [(root, 0)]
     while stack:
         folder, depth = stack.pop()
@@ -73,31 +93,16 @@ def _walk(root: Path, found: Found) -> Iterator[Path]:
         for entry in entries:
             found.looked_at += 1
             if found.looked_at > MAX_ENTRIES:
-                found.notes.append(_limit(root, f"more than {MAX_ENTRIES:,} files; the rest was not looked at"))
+                found.errors.append(UnreadableError(root, f"more than {MAX_ENTRIES:,} files; the rest was not looked at"))
                 return
-            path = Path(entry.path)
-            try:
-                if entry.is_symlink() and not path.resolve().is_relative_to(inside):
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name in SKIPPED_FOLDERS:
                     continue
-                status = entry.stat()
-                key = (status.st_dev, status.st_ino)
-                if entry.is_dir():
-                    if entry.name in SKIPPED_FOLDERS or key in seen:
-                        continue
-                    seen.add(key)
-                    if depth >= MAX_DEPTH:
-                        found.notes.append(_limit(path, f"deeper than {MAX_DEPTH} folders; not looked at"))
-                        continue
-                    below.append((path, depth + 1))
-                elif entry.is_file():
-                    real = path.resolve() if entry.is_symlink() else path
-                    if key not in seen:
-                        seen.add(key)
-                        yield real if real.is_relative_to(root) else path
-            except (OSError, RuntimeError):
-                continue  # a link in a circle, or an entry that vanished while we looked
+                if depth >= MAX_DEPTH:
+                    found.errors.append(UnreadableError(entry.path, f"deeper than {MAX_DEPTH} folders; not looked at"))
+                    continue
+                below.append((Path(entry.path), depth + 1))
+            else:
+                yield Path(entry.path), entry.is_symlink()
         stack.extend(reversed(below))
 
-
-def _limit(path: Path, text: str) -> Note:
-    return Note(level="warning", text=text, file=str(path))

@@ -67,12 +67,12 @@ def home_of(log: Log, root: Path) -> Path:
         return folder
     while folder != root and root in folder.parents:
         name, above = folder.name, folder.parent
-        in_wandb = name in ("wandb", "latest-run") or (name == "files" and _WANDB_RUN.match(above.name))
-        if in_wandb or _CHECKPOINT.match(name) or _WANDB_RUN.match(name):
+        event = log.format == "tensorboard"
+        belongs = bool(_CHECKPOINT.match(name) or _WANDB_RUN.match(name)) or name in ("wandb", "latest-run")
+        belongs = belongs or (name == "files" and bool(_WANDB_RUN.match(above.name)))  # where the console log lies
+        if belongs or (event and (_HPARAMS.match(name) or name in SPLITS)):
             folder = above
-        elif log.format == "tensorboard" and (_HPARAMS.match(name) or name in SPLITS):
-            folder = above
-        elif log.format == "tensorboard" and above.name in _EVENT_ROOTS and above != root:
+        elif event and above.name in _EVENT_ROOTS and above != root:
             folder = above.parent
         else:
             break
@@ -155,10 +155,16 @@ def _same_training(one: list[Log], other: list[Log]) -> bool:
     for name in a.keys() & b.keys():
         steps, i, j = np.intersect1d(a[name][0], b[name][0], return_indices=True)
         x, y = a[name][1][i], b[name][1][j]
-        equal = np.isclose(x, y, rtol=_FLOAT32, atol=1e-30)
+        equal = same_numbers(x, y) & np.isfinite(x)
         if len(steps) and len(np.unique(x[equal])) >= min(_ENOUGH, len(steps)):
             return True
     return False
+
+
+def same_numbers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which values of two arrays are one number, rounded to float32 once or twice; NaN is NaN. bool[n]."""
+    same: np.ndarray = np.isclose(a, b, rtol=_FLOAT32, atol=1e-30, equal_nan=True)
+    return same
 
 
 def _goes_on(first: list[Log], second: list[Log]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,12 +28,17 @@ class Gathered:
     errors: list[UnreadableError] = field(default_factory=list)
 
 
-def gather(paths: Iterable[str | Path], progress: Progress | None = None) -> Gathered:
-    """Every run below the paths, in their order. Different paths are never merged; an unreadable one is an error in it."""
+def gather(
+    paths: Iterable[str | Path], progress: Progress | None = None, metric_names: Mapping[str, str] | None = None
+) -> Gathered:
+    """Every run below the paths, in their order. Different paths are never merged; an unreadable one is an error in it.
+
+    metric_names  logged name -> canonical name, for names of one's own; stronger than what curvelab knows
+    """
     gathered = Gathered()
     for path in _expanded(paths):
         try:
-            _gather(path, gathered, progress)
+            _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
     gathered.runs = _uniquely_named(gathered.runs)
@@ -66,13 +71,13 @@ def _expanded(paths: Iterable[str | Path]) -> Iterable[Path]:
     for path in paths:
         text = str(path)
         if not Path(text).exists() and glob.has_magic(text):
-            matches = sorted(glob.glob(text, recursive=True))
+            matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             yield from (Path(match) for match in matches or [text])
         else:
             yield Path(text)
 
 
-def _gather(path: Path, gathered: Gathered, progress: Progress | None) -> None:
+def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
     found = find(path)
     logs: list[Log] = []
     errors = list(found.errors)
@@ -84,7 +89,7 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None) -> None:
         except UnreadableError as error:
             errors.append(error)
     by_format = {one.format: one for one in importers()}
-    gathered.runs += [join(members, by_format) for members in group(logs, path)]
+    gathered.runs += [join(members, by_format, metric_names) for members in group(logs, path)]
     gathered.errors += errors
     if not logs and not errors:
         known = ", ".join(g for one in importers() for g in one.globs)
@@ -92,7 +97,10 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None) -> None:
 
 
 def read(source: Source, importer: Importer) -> tuple[Log, ...]:
-    """Read one file: one log, or one for each run that it holds. An importer's own bug becomes an UnreadableError with its name: one bad file blocks no other."""
+    """Read one file: one log, or one for each run that it holds.
+
+    An importer's own bug becomes an UnreadableError with its name: one bad file blocks no other.
+    """
     try:
         logs = importer.read(source)
         return (logs,) if isinstance(logs, Log) else tuple(logs)

@@ -18,13 +18,13 @@ when the run lacks something else that it needs, such as a setting.
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from curvelab.facts import Facts
+from curvelab.model.card import sections
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.model.finding import Change, Cost, Finding
 from curvelab.model.run import Run
@@ -112,8 +112,7 @@ class Detector:
 
     def sections(self) -> dict[str, str]:
         """The card's headings and their paragraphs; "" is the title sentence."""
-        parts = re.split(r"^([^\n]+)\n-{3,}\n", self.card.strip() + "\n", flags=re.M)
-        return {"": parts[0].strip(), **{parts[i].strip(): parts[i + 1].strip() for i in range(1, len(parts) - 1, 2)}}
+        return sections(self.card)
 
 
 def detector(

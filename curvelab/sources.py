@@ -15,7 +15,6 @@ export) gives several Logs, each with its own `identity["id"]`.
 from __future__ import annotations
 
 import gzip
-import os
 import stat
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +44,7 @@ class Source:
     def at(cls, path: Path) -> Source:
         """Look at a path. Raises UnreadableError for what is no regular file, or is too large."""
         try:
-            status = os.stat(path)
+            status = path.stat()
         except (OSError, ValueError) as error:
             raise UnreadableError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
         if not stat.S_ISREG(status.st_mode):

@@ -36,7 +36,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
-from curvelab.signals.noise import running_median, sigma_of
+from curvelab.signals.noise import running_median, sigma_of, step_noise
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     end = float(np.median(tail)) if n >= 20 else float(np.min(value[-3:]))
     lowest = int(np.argmin(level))
     best = float(level[lowest])
-    sigma = sigma_of(value[: lowest + 1] - level[: lowest + 1]) if lowest >= 8 else sigma_of(value - level)
+    before = slice(None, lowest + 1) if lowest >= 8 else slice(None)
+    sigma = max(sigma_of(value[before] - level[before]), step_noise(value[before]))
     rise = end - best
     fall = max(facts.start_level, float(level[0])) - best
     if not rise > max(limits.noises * sigma, limits.lost * fall, limits.worse * abs(best)) or rise <= 0:
@@ -161,8 +162,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         measured=(
             Measured(name="end_level", value=end),
             Measured(name="best_level", value=best),
-            Measured(name="lost", value=rise / fall if fall > 0 else float("inf"), unit="of what was learned", threshold=limits.lost, setting="divergence.lost"),
-            Measured(name="beyond_noise", value=min(rise / sigma, 1e9) if sigma > 0 else float("inf"), unit="sigmas", threshold=limits.noises, setting="divergence.noises"),
+            Measured(name="lost", value=_ratio(rise, fall), unit="of what was learned", threshold=limits.lost, setting="divergence.lost"),
+            Measured(name="beyond_noise", value=_ratio(rise, sigma), unit="sigmas", threshold=limits.noises, setting="divergence.noises"),
         ),
         evidence=(
             Span(metric="train/loss", start_step=start, end_step=last, label="diverged"),
@@ -170,6 +171,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Trend(metric="train/loss", start_step=start, start_value=float(level[onset]), end_step=last, end_value=end, label="rise"),
         ),
     )  # fmt: skip
+
+
+def _ratio(a: float, b: float) -> float:
+    """a / b, infinite where b is 0."""
+    return a / b if b > 0 else float("inf")
 
 
 def _width(n: int) -> int:

@@ -151,9 +151,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     count = sum(len(steps) for steps in places.values())
     alive = not len(bad_norm) and len(norm) and not len(places[evals.metric])
     if len(masked) and metric in ("train/loss", "train/grad_norm"):
-        how = "NaN gradients from step {} on; the logged loss is a filter's {:g}".format(
-            start, float(loss.value[np.searchsorted(loss.step, masked[0])])
-        )
+        how = f"NaN gradients from step {start} on; the logged loss is a filter's {float(loss.value[np.searchsorted(loss.step, masked[0])]):g}"
     else:
         how = f"{metric} is not finite from step {start} on ({count} of the logged values)"
         if alive:

@@ -60,12 +60,17 @@ class Thresholds:
 
 
 def _shorter(facts: Facts, finding: Finding) -> Iterator[Change]:
-    """Epochs up to the best eval, when the run has an epoch axis."""
-    loss = facts.loss
-    known = loss.take(np.isfinite(loss.epoch))
-    if len(known) and finding.start_step is not None:
-        best = float(np.interp(finding.start_step, known.step, known.epoch))
-        yield Change(setting="num_train_epochs", from_=facts.setting("num_train_epochs"), to=float(f"{max(best, 0.1):.2g}"))
+    """Steps or epochs up to the best eval, whichever the run was planned in (max_steps overrides the epochs)."""
+    planned, best = facts.setting("max_steps"), finding.start_step
+    if best is None:
+        return
+    if isinstance(planned, int) and planned > 0:
+        yield Change(setting="max_steps", from_=planned, to=best)
+        return
+    known = facts.loss.take(np.isfinite(facts.loss.epoch))
+    if len(known):
+        epochs = float(np.interp(best, known.step, known.epoch))
+        yield Change(setting="num_train_epochs", from_=facts.setting("num_train_epochs"), to=float(f"{max(epochs, 0.1):.2g}"))
 
 
 def _keep_best(facts: Facts, finding: Finding) -> Iterator[Change]:
@@ -97,7 +102,7 @@ REMEDIES = (
         applies=lambda facts, finding: facts.setting("load_best_model_at_end") is not True,
     ),
     Remedy(
-        title="Train for fewer epochs, about as far as the best eval",
+        title="Train for fewer steps, about as far as the best eval",
         why="Fine-tuning on a fixed set usually needs 1 to 3 epochs; what follows is memorised.",
         when_not="The learning rate schedule is tied to the length: a shorter cosine moves the minimum, too.",
         cost="rerun",

@@ -44,6 +44,7 @@ from curvelab.signals.noise import running_median, step_noise
 
 CANDIDATES = 24  # starts of a flat stretch that are tried, spread evenly over the run
 DEAD = 1e-3  # noise, as a share of the level, below which a loss is no longer measured on changing batches (judgement)
+NEARLY = 0.9  # share of the shortest stretch that must remain once its beginning is placed exactly
 SMOOTH_NOISE = 0.54  # noise of a running median of five points over that of one point, for normal noise
 RATE_LATE = 0.6  # share of the run: a rate that is gone before this decayed too early (judgement)
 
@@ -164,6 +165,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if _was_better(facts, start, level) and not _dead(facts, start, end):
         return  # a run that diverged and then stands still is a divergence, unless it is dead
     share = (end - start) / max(1, last - first)
+    if share < NEARLY * limits.share:
+        return  # the stretch began before the loss had come to its level
     chance = _chance(facts, level)
     why = f" while the learning rate was below a tenth of its peak since step {gone}" if early else ""
     yield Finding(
@@ -203,7 +206,8 @@ def _longest_flat(facts: Facts, end: int, limits: Thresholds) -> tuple[int, floa
             continue
         change = drift.change / level
         doubt = 1.64 * drift.error / level
-        if -change + doubt <= limits.improvement and change - doubt <= limits.improvement and _eval_flat(facts, start, end, limits):
+        flat = doubt - change <= limits.improvement and max(doubt, change) <= limits.improvement
+        if flat and _eval_flat(facts, start, end, limits):
             return int(start), drift.after, change
     return None
 

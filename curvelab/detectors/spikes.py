@@ -43,7 +43,9 @@ from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_n
 LISTED = 12  # episodes that are named one by one
 GUARD = 0.5  # the local sigma is not taken below this share of the run's (a quiet stretch by chance is no quiet stretch)
 LOG_GUARD = 1.0  # relative noise does not shrink as the loss falls, so in the logarithm the run's own noise is the least
-LOG_SHARE = 0.75  # of the sigmas on the logarithmic scale, where a jump counts for less than on the linear one
+LOG_SHARE = 0.8  # of the sigmas on the logarithmic scale, where a jump counts for less than on the linear one
+UNDONE = 0.5  # share of the starting loss: a jump from near zero back to it loses all that was learned, whatever the noise
+NEAR_ZERO = 0.05  # share of the starting loss that is near zero (half of what counts as solved)
 CLIMBED = 0.3  # a level this far above an earlier one belongs to a divergence, and so do its jumps (judgement)
 
 
@@ -154,7 +156,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if n < 20:
         raise NotApplicable(f"{n} points after warm-up, 20 are needed")
     level = running_median(loss.value, _window(n))
-    far = _far_out(loss.value, level, limits)
+    far = _far_out(loss.value, level, facts.start_level, limits)
     found = [e for e in episodes(far, gap=1) if _recovers(loss.value, level, e, limits) and not _at_seam(facts, loss, e)]
     if not found or sum(b - a + 1 for a, b in found) > max(2, limits.common * n):
         return
@@ -197,14 +199,16 @@ def _window(n: int) -> int:
     return int(np.clip(n // 12, 7, 31)) | 1
 
 
-def _far_out(value: np.ndarray, level: np.ndarray, limits: Thresholds) -> np.ndarray:
+def _far_out(value: np.ndarray, level: np.ndarray, start: float, limits: Thresholds) -> np.ndarray:
     """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not."""
     grain = _grain(value)
     far = _sigmas(value - level, GUARD, grain) >= limits.sigmas
     far &= value - level >= limits.height * np.abs(level)
     far &= level <= (1 + CLIMBED) * np.minimum.accumulate(np.where(level > 0, level, np.inf))
     if value.min() > 0 and level.min() > 0:
-        far &= _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0) >= LOG_SHARE * limits.sigmas
+        relative = _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
+        undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
+        far &= relative >= np.where(undone, 0.5, LOG_SHARE) * limits.sigmas
     return far
 
 

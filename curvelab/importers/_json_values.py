@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import numpy as np
 import orjson
+
+from curvelab.model.log import Floats
 
 MAX_DEPTH = 64  # judgement: nobody nests hyperparameters deeper, and the readers after us may recurse
 SAFE_DIGITS = 18  # more digits than this may not fit 64 bits
@@ -52,6 +55,7 @@ def _cleaned(value: object, depth: int) -> object:
 
 def number(text: bytes) -> float | None:
     """The value of a JSON number, bool, or text that names NaN or an infinity; None for everything else."""
+    text = text.strip()
     if text in NAMED:
         return NAMED[text]
     if text.translate(None, NUMBER):
@@ -60,6 +64,21 @@ def number(text: bytes) -> float | None:
         return float(text)  # past the range of a float64 this is an infinity, whatever the number of digits
     except ValueError:
         return None
+
+
+def numbers(joined: bytes, count: int) -> Floats | None:
+    """`count` texts, joined by commas, in one parse: float64[count]; None when one of them is no plain number.
+
+    Only digits, signs, spaces and commas are let through: then each comma stands between two numbers, and an equal
+    count proves that every text was exactly one of them.
+    """
+    if joined.translate(None, NUMBER + b" ,"):
+        return None
+    try:
+        found = orjson.loads(b"[%b]" % joined)
+    except orjson.JSONDecodeError:
+        return None
+    return np.array(found, np.float64) if len(found) == count else None
 
 
 def leaves(value: object, name: str, depth: int) -> Iterator[tuple[str, float | None]]:

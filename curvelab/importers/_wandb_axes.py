@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvelab.importers import _protobuf_wire as wire
-from curvelab.importers._wandb_table import Column, Table
+from curvelab.importers._wandb_table import LARGEST_STEP, Column, Table
 from curvelab.model.log import Floats, Ints, RawSeries, TimedSeries
 
 GLOBAL_STEP = "train/global_step"
 EPOCHS = ("train/epoch", "epoch")
 TOKENS = ("train/num_input_tokens_seen", "num_input_tokens_seen", "train/num_tokens", "num_tokens")
 INTERNAL = ("_step", "_runtime", "_timestamp")
-LARGEST = 2.0**53  # past it a float64 no longer holds every integer, and no run has so many steps
+MAX_STEP_METRICS = 100  # judgement: each is an array over all rows
 
 StepNotes = list[tuple[Literal["info", "warning"], str]]
 
@@ -27,13 +27,15 @@ class StepMetrics:
 
     by_name: dict[str, str] = field(default_factory=dict)
     by_prefix: dict[str, str] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
 
     def take(self, message: bytes) -> None:
         """Take in one MetricRecord. Raises WireError."""
         texts = {number: wire.text(value) for number, _, value in wire.fields(message) if isinstance(value, bytes)}
         name, glob, step = texts.get(1), texts.get(2), texts.get(4)
-        if not step:
+        if not step or (step not in self.known and len(self.known) == MAX_STEP_METRICS):
             return
+        self.known.add(step)
         if name:
             self.by_name[name] = step
         elif glob:
@@ -43,8 +45,8 @@ class StepMetrics:
         """The step metric of a key: its own, else that of the longest glob (W&B's globs end in a star)."""
         if name in self.by_name:
             return self.by_name[name]
-        prefixes = [prefix for prefix in self.by_prefix if name.startswith(prefix)]
-        return self.by_prefix[max(prefixes, key=len)] if prefixes else None
+        prefixes = (name[:size] for size in range(len(name), -1, -1))
+        return next((self.by_prefix[prefix] for prefix in prefixes if prefix in self.by_prefix), None)
 
 
 @dataclass
@@ -56,7 +58,10 @@ class Axis:
 
 
 def history_series(table: Table, metrics: StepMetrics, start: float | None) -> tuple[tuple[RawSeries, ...], StepNotes]:
-    """All numeric keys as series, in the order in which they first appear, and what was guessed about their steps."""
+    """All numeric keys as series, and what was guessed about their steps.
+
+    They come in the order in which they first appear; those of one row by name, since the writer shuffles its items.
+    """
     if not table.rows:
         return (), []
     native = _native_steps(table)
@@ -73,7 +78,7 @@ def history_series(table: Table, metrics: StepMetrics, start: float | None) -> t
     unusable: set[str] = set()
     series = []
     columns = [(column, *column.values()) for name, column in table.columns.items() if name not in INTERNAL]
-    for column, rows, values in sorted((c for c in columns if len(c[1])), key=lambda c: int(c[1][0])):
+    for column, rows, values in sorted((c for c in columns if len(c[1])), key=lambda c: (int(c[1][0]), c[0].name)):
         chosen, own = axis(GLOBAL_STEP), metrics.of(column.name)
         if own and own != GLOBAL_STEP and (chosen is None or not chosen.known[rows].any()):
             defined = axis(own)
@@ -106,8 +111,8 @@ def history_series(table: Table, metrics: StepMetrics, start: float | None) -> t
 def system_series(table: Table) -> tuple[TimedSeries, ...]:
     """The system metrics, by time."""
     wall = np.full(table.rows, np.nan)
-    for row, stamp in enumerate(table.stamps):
-        seconds = None if stamp is None else wire.timestamp(stamp)
+    for row, stamp in table.stamps.items():
+        seconds = wire.timestamp(stamp)
         wall[row] = np.nan if seconds is None else seconds
     series = []
     for name, column in table.columns.items():
@@ -123,7 +128,7 @@ def _axis(table: Table, name: str, native: Ints) -> Axis | None:
     if column is None:
         return None
     rows, values = column.values()
-    usable = np.abs(values) < LARGEST  # false for NaN
+    usable = np.abs(values) < LARGEST_STEP  # false for NaN
     rows, values = rows[usable], values[usable]
     if not len(rows) or (values != np.floor(values)).any():
         return None
@@ -143,11 +148,11 @@ def _native_steps(table: Table) -> Ints:
     missing = np.ones(table.rows, np.bool_)
     if (column := table.columns.get("_step")) is not None:
         rows, values = column.values()
-        usable = np.abs(values) < LARGEST
+        usable = np.abs(values) < LARGEST_STEP
         steps[rows[usable]] = values[usable].astype(np.int64)
         missing[rows[usable]] = False
     for row in np.flatnonzero(missing):
-        if (step := _record_step(table.stamps[row])) is not None:
+        if (step := _record_step(table.stamps.get(int(row)))) is not None:
             steps[row] = step
     return steps
 

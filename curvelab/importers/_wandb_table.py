@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,10 +14,11 @@ from numpy.typing import NDArray
 
 from curvelab.importers import _json_values as json_values
 from curvelab.importers import _protobuf_wire as wire
+from curvelab.importers import _wandb_lockstep as lockstep
 from curvelab.model.log import Floats, Ints
 
-CHUNK_ROWS = 64 * 1024
-CHUNK_BYTES = 64 * 1024**2
+LARGEST_STEP = 2.0**53  # past it a float64 no longer holds every integer, and no run has so many steps
+MIN_LOCKSTEP = 256  # records; judgement: few records leave little to do at once
 MAX_COLUMNS = 20_000  # judgement: thousands of per-layer histograms are real, more names than this are an attack
 MAX_NAME = 1_000  # bytes
 MAX_LEAVES = 1_000  # numbers taken from one nested value
@@ -53,47 +56,89 @@ class Column:
 class Table:
     """The rows of one kind of record whose items lie in field `item_field`.
 
-    `stamps` holds the bytes of field 2 of each row, None where the row has no such field.
+    `stamps` holds the bytes of field 2 by row; not of rows whose key `stamp_unless` has a usable number.
     """
 
-    def __init__(self, item_field: int) -> None:
+    def __init__(self, item_field: int, stamp_unless: str = "", lockstep: bool = True) -> None:
         self.columns: dict[str, Column] = {}
-        self.stamps: list[bytes | None] = []
+        self.stamps: dict[int, bytes] = {}
         self.rows = 0
         self.refused = 0  # values under names past MAX_COLUMNS or MAX_NAME
         self._item_field = item_field
         self._item_tag = item_field << 3 | wire.BYTES
+        self._stamp_unless = stamp_unless
+        self._lockstep = lockstep
         self._known: dict[bytes, Column] = {}
-        self._waiting = 0  # bytes of the rows since the last parse
-        self._parsed_rows = 0
 
-    def add(self, data: bytes) -> None:
-        """Add one record's message as the next row. Raises WireError, and adds nothing, for what is no message."""
-        try:
-            stamp = self._add_fields(data)
-        except (wire.WireError, IndexError) as error:
-            for column in self.columns.values():
-                while column.rows and column.rows[-1] == self.rows:
+    def add(self, data: bytes, start: Ints, end: Ints) -> list[int]:
+        """Add the messages data[start:end] as rows, and parse their numbers; return which of them are no messages.
+
+        A record that is no message becomes a row without values. At least 256 bytes must follow each message.
+        """
+        first, count = self.rows, len(start)
+        self.rows += count
+        remaining: Sequence[int] = range(count)
+        if self._lockstep and count >= MIN_LOCKSTEP:
+            remaining = self._add_in_step(data, start, end, first)
+        malformed = []
+        for i in remaining:
+            record = data[int(start[i]) : int(end[i])]
+            try:
+                stamp = self._add_row(record, first + i)
+            except (wire.WireError, IndexError):
+                self._take_back(record, first + i)
+                malformed.append(i)
+            else:
+                if stamp is not None:
+                    self.stamps[first + i] = stamp
+        self._parse()
+        return malformed
+
+    def _add_in_step(self, data: bytes, start: Ints, end: Ints, first: int) -> list[int]:
+        """Add all records of the usual form; return the others."""
+        words = lockstep.words_of(data)
+        walk = lockstep.walk(words, start, end, self._item_tag)
+        parts, misplaced = lockstep.by_key(words, walk.items)
+        needs_stamp = walk.stamp >= 0
+        for found in parts:
+            key = wire.text(data[int(found.key[0]) : int(found.key[0] + found.key_size[0])])
+            column = self._column(key)
+            if column is None:
+                self.refused += len(found.row)
+                continue
+            part = lockstep.in_row_order(found, len(start))
+            values = json_values.numbers(lockstep.joined_values(words, part), len(part.row))
+            if values is not None:
+                if key == self._stamp_unless:
+                    needs_stamp[part.row[np.abs(values) < LARGEST_STEP]] = False
+                column.parsed.append((part.row + first, values))
+                continue
+            column.rows.extend((part.row + first).tolist())
+            bounds = zip(part.value.tolist(), (part.value + part.value_size).tolist(), strict=True)
+            column.texts.extend(data[begin:stop] for begin, stop in bounds)
+        for i in np.flatnonzero(needs_stamp).tolist():
+            self.stamps[first + i] = data[walk.stamp[i] : walk.stamp[i] + walk.stamp_size[i]]
+        odd = walk.odd
+        odd[misplaced] = True
+        return np.flatnonzero(odd).tolist()
+
+    def _take_back(self, data: bytes, row: int) -> None:
+        """Forget the values of the last row, which is no message from some place on."""
+        with suppress(wire.WireError):
+            for item in wire.messages(data, self._item_field):
+                column = self.columns.get(wire.text(read_item(item)[0]))
+                if column is not None and column.rows and column.rows[-1] == row:
                     column.rows.pop()
                     column.texts.pop()
-            raise wire.WireError(str(error)) from None
-        self.stamps.append(stamp)
-        self.rows += 1
-        self._waiting += len(data)
 
-    @property
-    def full(self) -> bool:
-        """Whether it is time to `parse`."""
-        return self.rows - self._parsed_rows >= CHUNK_ROWS or self._waiting >= CHUNK_BYTES
-
-    def _add_fields(self, data: bytes) -> bytes | None:
+    def _add_row(self, data: bytes, row: int) -> bytes | None:
         """Put the items into their columns; return field 2.
 
         Nearly every item is (item tag, size, key tag, key size, key, value tag, value size, value) with sizes under
         128. The bytes from key tag to value tag are looked up as one: that they are known proves that the item has
         this form. Everything else goes field by field.
         """
-        known, row, item_tag, end = self._known, self.rows, self._item_tag, len(data)
+        known, item_tag, end = self._known, self._item_tag, len(data)
         stamp = None
         position = 0
         while position < end:
@@ -113,20 +158,20 @@ class Table:
                 continue
             number, _, found, position = wire.one_field(data, position, end)
             if number == self._item_field and isinstance(found, bytes):
-                self._add_item(found)
+                self._add_item(found, row)
             elif number == 2 and isinstance(found, bytes):
                 stamp = found
         if position != end:
             raise wire.WireError("a field reaches past its message")
         return stamp
 
-    def _add_item(self, item: bytes) -> None:
+    def _add_item(self, item: bytes, row: int) -> None:
         key, value = read_item(item)
         column = self._column(wire.text(key)) if len(key) <= MAX_NAME else None
         if column is None:
             self.refused += 1
             return
-        column.rows.append(self.rows)
+        column.rows.append(row)
         column.texts.append(value)
         if len(key) < 128:
             for tag in (0x0A, 0x12):  # key, nested_key
@@ -140,13 +185,12 @@ class Table:
             column = self.columns[name] = Column(name)
         return column
 
-    def parse(self) -> None:
+    def _parse(self) -> None:
         """Turn the waiting texts into numbers."""
         for _ in range(2):  # the second time for the numbers that lay nested in the first
             for column in list(self.columns.values()):
                 if column.texts:
                     self._parse_column(column)
-        self._waiting, self._parsed_rows = 0, self.rows
 
     def _parse_column(self, column: Column) -> None:
         rows, texts = np.array(column.rows, np.int64), column.texts
@@ -158,7 +202,7 @@ class Table:
         if not last.all():
             texts = [texts[i] for i in np.flatnonzero(last)]
             rows = rows[last]
-        values = numbers(texts)
+        values = json_values.numbers(b",".join(texts), len(texts))
         if values is None:
             values, odd = self._one_by_one(column, rows, texts)
             rows, values = np.delete(rows, odd), np.delete(values, odd)
@@ -227,22 +271,6 @@ def read_item(item: bytes) -> tuple[bytes, bytes]:
 def number_text(value: float) -> bytes:
     """The JSON text of a number, as W&B would write it."""
     return repr(value).replace("inf", "Infinity").replace("nan", "NaN").encode()
-
-
-def numbers(texts: list[bytes]) -> Floats | None:
-    """All texts as numbers in one parse, float64[n]; None when one of them is no plain number.
-
-    Only digits, signs and commas are let through: then each comma stands between two numbers, and an equal count
-    proves that every text was exactly one of them.
-    """
-    joined = b",".join(texts)
-    if joined.translate(None, json_values.NUMBER + b","):
-        return None
-    try:
-        found = orjson.loads(b"[%b]" % joined)
-    except orjson.JSONDecodeError:
-        return None
-    return np.array(found, np.float64) if len(found) == len(texts) else None
 
 
 def _last_of_row(rows: Ints) -> NDArray[np.bool_]:

@@ -32,6 +32,8 @@ plugin_data.proto of TensorBoard's hparams; 96 files of 93 runs.
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import numpy as np
 
 from curvelab.importers._tensorboard.columns import SETTINGS_TEXTS, Gathered
@@ -59,8 +61,9 @@ def read(source: Source) -> Log:
         raise UnreadableError(source.path, "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
     walk = Walk(source.read_bytes())
     gathered = gather(walk) if len(walk.data) >= SMALL else gather_plainly(walk)
-    if not gathered.events and [loss.kind for loss in walk.losses] != ["tail"]:
+    if not gathered.events and not _cut_in_first_record(walk):
         raise UnreadableError(source.path, "holds no TensorBoard record whose checksums hold; nothing to read")
+    walk.data = b""  # everything was copied out; a long file and its series need not be held together
     return _log(source, walk, gathered)
 
 
@@ -78,6 +81,11 @@ def gather(walk: Walk) -> Gathered:
     for batch in walk.in_batches():
         gathered.add_batch(batch)
     return gathered
+
+
+def _cut_in_first_record(walk: Walk) -> bool:
+    """Whether this may be the beginning of an event file, whose first record is some 40 bytes long."""
+    return [loss.kind for loss in walk.losses] == ["tail"] and not walk.data[4:8].strip(b"\0")
 
 
 def _log(source: Source, walk: Walk, gathered: Gathered) -> Log:
@@ -108,13 +116,17 @@ def _series(gathered: Gathered) -> tuple[tuple[RawSeries, ...], dict[str, int]]:
     """All series in the order of their first appearance, with epochs; and what was no number, by tag."""
     others = dict(gathered.others)
     kept: dict[bytes, list[tuple[tuple[int, int], tuple[np.ndarray, ...]]]] = {}
-    for (tag, tensor), rows in gathered.numbers.items():
+    while gathered.numbers:  # taken out one by one, so that the chunks of a tag do not outlive their joining
+        (tag, tensor), rows = gathered.numbers.popitem()
         if tensor and gathered.plugins.get(tag, (0, None))[1] not in SCALARS:
             others[tag] = others.get(tag, 0) + len(rows)
         else:
             kept.setdefault(tag, []).append((rows.first, rows.columns()))
     ordered = sorted(kept.items(), key=lambda item: min(first for first, _ in item[1]))
-    series = [_one_series(shown_tag(tag), [columns for _, columns in parts]) for tag, parts in ordered]
+    series = [
+        _one_series(shown_tag(tag), [columns for _, columns in sorted(parts, key=itemgetter(0))])
+        for tag, parts in ordered
+    ]
     return _with_epochs(series), {shown_tag(tag): count for tag, count in others.items()}
 
 

@@ -34,14 +34,28 @@ definitions that the wandb package ships. Steps: https://docs.wandb.ai/guides/tr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from curvelab.importers import _json_values as json_values
 from curvelab.importers import _protobuf_wire as wire
-from curvelab.importers._leveldb_log import Gap, LogReader
+from curvelab.importers._leveldb_log import Batch, Gap, Gaps, LogReader
 from curvelab.importers._wandb_axes import StepMetrics, history_series, system_series
+from curvelab.importers._wandb_records import (
+    CONFIG,
+    EXIT,
+    HISTORY,
+    MALFORMED,
+    METRIC,
+    RUN,
+    STATS,
+    SUMMARY,
+    record_kinds,
+)
 from curvelab.importers._wandb_table import Table, read_item
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log
@@ -52,10 +66,9 @@ HEADER = b":W&B\xe1\xbe"  # and one byte of version
 HEADER_SIZE = 7
 VERSION = 0
 
-NUM, HISTORY, SUMMARY, CONFIG, STATS, METRIC, RUN, EXIT = 1, 2, 3, 5, 7, 12, 17, 18  # fields of Record
 RUN_WORDS = {1: "id", 8: "name", 3: "project", 2: "entity", 6: "group"}  # fields of RunRecord
 RUN_CONFIG, RUN_START = 4, 17
-COMPLETION = "train_runtime"  # the Trainer logs it once, when training has run to its end
+COMPLETION = b"train_runtime"  # the Trainer logs it once, when training has run to its end
 
 MAX_NOTES = 20  # places of damage that are told one by one
 
@@ -64,7 +77,7 @@ MAX_NOTES = 20  # places of damage that are told one by one
 class Reading:
     """What the records have said so far."""
 
-    history: Table = field(default_factory=lambda: Table(item_field=1))
+    history: Table = field(default_factory=lambda: Table(item_field=1, stamp_unless="_step"))
     stats: Table = field(default_factory=lambda: Table(item_field=3))
     step_metrics: StepMetrics = field(default_factory=StepMetrics)
     config: dict[str, object] = field(default_factory=dict)
@@ -73,22 +86,29 @@ class Reading:
     exit_code: int | None = None
     completed: bool = False
     unusable_config: int = 0
+    malformed: Gaps = field(default_factory=Gaps)
 
-    def take(self, record: bytes) -> None:
-        """Take in one record. Raises WireError for what is no record."""
-        kind, message = record_kind(record)
-        if kind == HISTORY:
-            self.history.add(message)
-            if self.history.full:
-                self.history.parse()
-        elif kind == STATS:
-            self.stats.add(message)
-            if self.stats.full:
-                self.stats.parse()
-        elif kind == SUMMARY:
-            if COMPLETION.encode() in message:
+    def take(self, batch: Batch) -> None:
+        """Take in the records of a stretch of the file."""
+        kinds, begin, end = record_kinds(batch)
+        lost = np.flatnonzero(kinds == MALFORMED).tolist()
+        for kind, table in ((HISTORY, self.history), (STATS, self.stats)):
+            chosen = np.flatnonzero(kinds == kind)
+            lost += chosen[table.add(batch.data, begin[chosen], end[chosen])].tolist()
+        summaries = np.flatnonzero(kinds == SUMMARY) if COMPLETION in batch.data else ()
+        for i in (*summaries, *np.flatnonzero(np.isin(kinds, (CONFIG, METRIC, RUN, EXIT)))):
+            try:
+                self._take_one(int(kinds[i]), batch.data[begin[i] : end[i]])
+            except wire.WireError:
+                lost.append(int(i))
+        for i in lost:
+            self.malformed.add(Gap(int(batch.offset[i]), "a record that is no protobuf message", 1))
+
+    def _take_one(self, kind: int, message: bytes) -> None:
+        if kind == SUMMARY:
+            if COMPLETION in message:
                 names = (read_item(item)[0] for item in wire.messages(message, 1))
-                self.completed |= any(name.endswith(COMPLETION.encode()) for name in names)
+                self.completed |= any(name.endswith(COMPLETION) for name in names)
         elif kind == CONFIG:
             self._take_config(message)
         elif kind == METRIC:
@@ -125,18 +145,6 @@ class Reading:
                     self.unusable_config += 1
 
 
-def record_kind(record: bytes) -> tuple[int, bytes]:
-    """The field number and the bytes of the message that a Record holds; 0 when there is none. Raises WireError."""
-    kind, message = 0, b""
-    for number, form, value in wire.fields(record):
-        if form == wire.BYTES and isinstance(value, bytes) and number in KINDS:
-            kind, message = number, value
-    return kind, message
-
-
-KINDS = frozenset((HISTORY, SUMMARY, CONFIG, STATS, METRIC, RUN, EXIT))
-
-
 @importer(title="Weights & Biases offline run (.wandb)", globs=("*.wandb",))
 def read(source: Source) -> Log:
     """Read one `.wandb` file. Raises UnreadableError for a git-lfs pointer and for what W&B did not write."""
@@ -146,16 +154,11 @@ def read(source: Source) -> Log:
     file = str(source.path)
     records = LogReader(data, HEADER_SIZE)
     notes = list(_header_notes(source, data, records))
-    reading, kept, malformed = Reading(), 0, []
-    for offset, record in records:
-        try:
-            reading.take(record)
-            kept += 1
-        except wire.WireError as error:
-            malformed.append(Gap(offset, f"a record that is no protobuf message ({error})", 1))
-    reading.history.parse()
-    reading.stats.parse()
-    gaps = sorted((*records.gaps, *malformed), key=lambda gap: gap.byte)
+    reading, kept = Reading(), 0
+    for batch in records.batches():
+        reading.take(batch)
+        kept += len(batch.offset)
+    kept -= reading.malformed.count
     series, step_notes = history_series(reading.history, reading.step_metrics, reading.start)
     notes += [Note(level=level, text=text, file=file) for level, text in (*step_notes, *_value_notes(reading))]
     if len(data) > HEADER_SIZE and not series:
@@ -172,7 +175,7 @@ def read(source: Source) -> Log:
         identity=reading.identity,
         skipped={name: column.skipped for name, column in reading.history.columns.items() if column.skipped},
         notes=tuple(notes),
-        damage=tuple(_damage_notes(gaps, kept, file)),
+        damage=tuple(_damage_notes((records.gaps, reading.malformed), kept, file)),
     )
 
 
@@ -205,15 +208,18 @@ def _value_notes(reading: Reading) -> Iterator[tuple[Literal["info", "warning"],
         yield "warning", f"{reading.unusable_config:,} config values are no usable JSON; not kept"
 
 
-def _damage_notes(gaps: list[Gap], kept: int, file: str) -> Iterator[Note]:
-    lost = sum(gap.lost for gap in gaps)
+def _damage_notes(found: tuple[Gaps, ...], kept: int, file: str) -> Iterator[Note]:
+    gaps = sorted(itertools.chain.from_iterable(each.places for each in found), key=lambda gap: gap.byte)
+    lost = sum(each.lost for each in found)
     for gap in gaps[:MAX_NOTES]:
         count = f"{'' if gap.exact else 'at least '}{gap.lost:,} {'record' if gap.lost == 1 else 'records'} lost"
         text = f"{gap.reason}; {count} ({kept:,} of {kept + lost:,} kept)" if gap.lost else f"{gap.reason}; all kept"
         yield Note(level="info" if gap.cut else "warning", text=text, file=file, byte=gap.byte)
-    if more := gaps[MAX_NOTES:]:
-        text = f"{len(more):,} more damaged places; at least {sum(gap.lost for gap in more):,} records lost"
-        yield Note(level="warning", text=text, file=file, byte=more[0].byte)
+    if more := sum(each.count for each in found) - len(gaps[:MAX_NOTES]):
+        text = (
+            f"{more:,} more damaged places; at least {lost - sum(gap.lost for gap in gaps[:MAX_NOTES]):,} records lost"
+        )
+        yield Note(level="warning", text=text, file=file, byte=gaps[MAX_NOTES].byte)
 
 
 def _plan(config: dict[str, object]) -> int | None:
@@ -222,6 +228,6 @@ def _plan(config: dict[str, object]) -> int | None:
 
 
 def _finished(reading: Reading) -> bool | None:
-    if reading.completed or any(name.endswith(COMPLETION) for name in reading.history.columns):
+    if reading.completed or any(name.endswith(COMPLETION.decode()) for name in reading.history.columns):
         return True
     return False if reading.exit_code else None

@@ -47,7 +47,7 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
             "step": joined("step", np.int64),
             "epoch": joined("epoch", np.float64),
             "tokens": joined("tokens", np.float64),
-            "wall_time": pd.to_datetime(np.round(wall, 6), unit="s", utc=True, errors="coerce"),
+            "wall_time": pd.to_datetime(np.round(wall, 6), unit="s", utc=True, errors="coerce").as_unit("ns"),
             "value": joined("value", np.float64),
             "segment": joined("segment", np.int32),
             "order": joined("order", np.int64),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,4 +60,4 @@ def block_medians(values: Floats, blocks: int) -> tuple[Floats, Floats]:
     k = max(1, min(blocks, n))
     edges = np.linspace(0, n, k + 1).astype(int)
     centres = (edges[:-1] + edges[1:] - 1) / 2
-    return centres, np.array([np.median(values[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    return centres, np.array([np.median(values[a:b]) for a, b in pairwise(edges)])

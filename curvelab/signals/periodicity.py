@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def detrended(values: Floats, blocks: int = 8) -> Floats:
     n = len(values)
     edges = np.linspace(0, n, min(blocks, max(2, n // 4)) + 1).astype(int)
     centres = (edges[:-1] + edges[1:] - 1) / 2
-    medians = np.array([np.median(values[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    medians = np.array([np.median(values[a:b]) for a, b in pairwise(edges)])
     result: Floats = values - np.interp(np.arange(n), centres, medians)
     return result
 

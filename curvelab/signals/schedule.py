@@ -26,8 +26,7 @@ def warmup_end(rate: Floats) -> int:
     top = rate[0]
     for i in range(1, limit + 1):
         if rate[i] <= top * (1 + 1e-9) and rate[i : i + 3].max() <= top * (1 + 1e-9):
-            first = int(np.argmax(rate[:i] >= AT_PEAK * top))
-            return first
+            return int(np.argmax(rate[:i] >= AT_PEAK * top))
         top = max(top, float(rate[i]))
     return max(1, int(RAMP_START * n))
 

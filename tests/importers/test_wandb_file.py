@@ -18,9 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curvelab.importers import _leveldb_log as leveldb
+from curvelab.importers import _wandb_lockstep as lockstep
+from curvelab.importers import _wandb_records as records
 from curvelab.importers import _wandb_table as wandb_table
 from curvelab.importers import wandb_file
-from curvelab.importers._leveldb_log import BLOCK, LogReader
+from curvelab.importers._leveldb_blocks import BLOCK
+from curvelab.importers._leveldb_log import LogReader
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log
 from curvelab.sources import Source
@@ -42,18 +46,16 @@ def framed(records: Iterable[bytes]) -> bytes:
     """A file of these records, as LevelDB logs are written."""
     out = bytearray(HEADER)
     for record in records:
-        first = True
-        while True:
+        rest, first = record, True
+        while first or rest:
             room = BLOCK - len(out) % BLOCK
             if room < 7:
                 out += bytes(room)
                 continue
-            piece, record = record[: room - 7], record[room - 7 :]
-            kind = {(True, True): 1, (True, False): 2, (False, False): 3, (False, True): 4}[first, not record]
+            piece, rest = rest[: room - 7], rest[room - 7 :]
+            kind = {(True, True): 1, (True, False): 2, (False, False): 3, (False, True): 4}[first, not rest]
             out += struct.pack("<IHB", zlib.crc32(bytes([kind]) + piece), len(piece), kind) + piece
             first = False
-            if not record:
-                break
     return bytes(out)
 
 
@@ -193,15 +195,15 @@ def test_labelled_files_hold_what_is_expected_of_them() -> None:
     for case in cases:
         path, expect = LABELS.parent / case["path"], case["expect"]
         log = wandb_file.read.read(Source.at(path))
-        kinds = Counter(wandb_file.record_kind(record)[0] for _, record in LogReader(path.read_bytes(), len(HEADER)))
+        kinds = Counter(
+            records.record_kind(record, 0, len(record))[0] for _, record in LogReader(path.read_bytes(), len(HEADER))
+        )
         named = {
-            name: getattr(wandb_file, name.upper())
-            for name in expect["record_kinds"]
-            if name.upper() in dir(wandb_file)
+            name: getattr(records, name.upper()) for name in expect["record_kinds"] if name.upper() in dir(records)
         }
         assert kinds.total() == expect["n_records"]
         for name, number in named.items():
-            if number in wandb_file.KINDS:
+            if number in records.KINDS:
                 assert kinds[number] == expect["record_kinds"][name], (path, name)
         assert {s.name: len(s) for s in log.series} == expect["history_keys"], path
         assert log.exit_code == expect["exit_code"]
@@ -210,6 +212,29 @@ def test_labelled_files_hold_what_is_expected_of_them() -> None:
         assert max((n[-1] for n in native), default=None) == expect["last_step"]
         if expect["truncated_or_corrupt"]:
             assert [note.level for note in log.damage] == ["info"]
+
+
+@pytest.mark.skipif(not FILES, reason="the corpus is not here")
+def test_in_step_and_one_by_one_are_the_same_on_real_files(monkeypatch) -> None:
+    monkeypatch.setattr(leveldb, "MIN_LOCKSTEP", BLOCK)
+    monkeypatch.setattr(wandb_table, "MIN_LOCKSTEP", 1)
+    for path in FILES:
+        assert list(LogReader(path.read_bytes(), 7)) == list(LogReader(path.read_bytes(), 7, lockstep=False)), path
+        source = Source.at(path)
+        fast = wandb_file.read.read(source)
+        with monkeypatch.context() as patch:
+            patch.setattr(leveldb, "MIN_LOCKSTEP", 2**62)
+            patch.setattr(wandb_table, "MIN_LOCKSTEP", 2**62)
+            assert_same(fast, wandb_file.read.read(source))
+
+
+def assert_same(one: Log, other: Log) -> None:
+    assert [s.name for s in one.series] == [s.name for s in other.series]
+    for a, b in zip((*one.series, *one.timed), (*other.series, *other.timed), strict=True):
+        for column, expected in zip(vars(a).values(), vars(b).values(), strict=True):
+            np.testing.assert_array_equal(column, expected)
+    for name in ("settings", "plan", "finished", "exit_code", "identity", "skipped", "notes", "damage"):
+        assert getattr(one, name) == getattr(other, name)
 
 
 # ---- what a row says
@@ -250,7 +275,8 @@ def test_values_that_are_not_plain_numbers(read) -> None:
             [
                 history(
                     {
-                        "nan": b"NaN", "inf": b"Infinity", "minus": b"-Infinity", "named": "NaN", "named inf": "-Infinity",
+                        "nan": b"NaN", "inf": b"Infinity", "minus": b"-Infinity",
+                        "named": "NaN", "named inf": "-Infinity",
                         "yes": True, "text": "0.5", "none": None, "list": [1, 2],
                         "media": {"_type": "histogram", "values": [1]}, "late": {"values": [1], "_type": "image"},
                         "nested": {"a": {"b": 1, "c": b"x".decode()}, "d": 2.5}, "huge": b"1" + b"0" * 400,
@@ -294,7 +320,7 @@ def test_the_last_of_a_repeated_key_wins(read) -> None:
 
 def test_columns_in_order_of_appearance_and_long_items(read) -> None:
     log = read(framed([history({"b": 1.0}), history({"k" * 200: 2.0, "a": b"0." + b"3" * 300})]))
-    assert [s.name for s in log.series] == ["b", "k" * 200, "a"]
+    assert [s.name for s in log.series] == ["b", "a", "k" * 200]
     assert values(log, "a") == [0.3333333333333333]
 
 
@@ -322,7 +348,7 @@ def test_global_step_is_the_step_and_missing_ones_take_the_last(read) -> None:
     np.testing.assert_array_equal(loss.epoch, [0.5, np.nan])
     np.testing.assert_array_equal(loss.tokens, [np.nan, 99])
     np.testing.assert_array_equal(loss.wall_time, [5, np.nan])
-    assert [note.text for note in log.notes if "last known" in note.text][0].startswith("2 of 4 rows")
+    assert next(note.text for note in log.notes if "last known" in note.text).startswith("2 of 4 rows")
     assert {"train/global_step", "train/epoch"} <= {s.name for s in log.series}
     assert not {"_step", "_timestamp"} & {s.name for s in log.series}
 
@@ -542,7 +568,7 @@ def test_many_damaged_places_are_told_shortly(read) -> None:
 def test_the_search_for_chunks_is_bounded() -> None:
     reader = LogReader(HEADER + b"\x01" * (40 * BLOCK), 7, _search=10_000)
     assert list(reader) == []
-    assert [gap.byte for gap in reader.gaps[1:40]] == [BLOCK * i for i in range(1, 40)]
+    assert [gap.byte for gap in reader.gaps.places[1:40]] == [BLOCK * i for i in range(1, 40)]
 
 
 def test_names_without_end_are_bounded(read, monkeypatch) -> None:
@@ -550,6 +576,37 @@ def test_names_without_end_are_bounded(read, monkeypatch) -> None:
     log = read(framed([history({f"k{i}": i for i in range(50)}), history({"n" * 5000: 1})]))
     assert len(log.series) == 10
     assert any("41 values" in note.text for note in log.notes)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_in_step_and_one_by_one_are_the_same_on_damaged_files(read, monkeypatch, seed: int) -> None:
+    chance = random.Random(seed)
+    keys = [f"model/layers.{i}.attention.{part}.weight" for i in range(12) for part in "qk"] + ["a", "_step", "x" * 127]
+    odd = [b"NaN", '"text"', b"1e999", True, {"a": 1}, b"12345678901234567890.5", None, -0.0]
+    log = []
+    for step in range(2500):
+        row = {key: chance.random() for key in chance.sample(keys, 8)}
+        row |= {chance.choice(keys): chance.choice(odd)} if chance.random() < 0.05 else {}
+        row |= {"k" * 130: 1} if chance.random() < 0.01 else {}
+        record = history(row, step=step if chance.random() < 0.5 else None, old=chance.random() < 0.1)
+        log.append(record[: chance.randrange(3, len(record))] if seed % 3 == 2 and chance.random() < 0.01 else record)
+        if chance.random() < 0.3:
+            stats = pb.Record(num=step, stats=pb.StatsRecord())
+            stats.stats.timestamp.seconds = 1_700_000_000 + step
+            stats.stats.item.add(key="gpu.0.temp", value_json=str(chance.randrange(90)))
+            stats.control.SetInParent()
+            log.append(stats.SerializeToString())
+    data = bytearray(framed(log))
+    for _ in range((0, 5, 0)[seed % 3]):
+        data[chance.randrange(7, len(data))] ^= chance.randrange(1, 256)
+    monkeypatch.setattr(leveldb, "MIN_LOCKSTEP", 4 * BLOCK)
+    monkeypatch.setattr(leveldb, "GROUP", 6 * BLOCK)
+    monkeypatch.setattr(wandb_table, "MIN_LOCKSTEP", 16)
+    fast = read(bytes(data))
+    assert len(fast.series) > len(keys)
+    monkeypatch.setattr(leveldb, "MIN_LOCKSTEP", 2**62)
+    monkeypatch.setattr(wandb_table, "MIN_LOCKSTEP", 2**62)
+    assert_same(fast, read(bytes(data)))
 
 
 # ---- properties
@@ -560,10 +617,11 @@ WIDE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], dea
 
 
 @WIDE
-@given(rows=ROWS, old=st.booleans(), chunk=st.integers(1, 40))
-def test_what_is_written_is_read(read, rows: list[dict[str, float]], old: bool, chunk: int) -> None:
+@given(rows=ROWS, old=st.booleans(), together=st.integers(1, 40))
+def test_what_is_written_is_read(read, rows: list[dict[str, float]], old: bool, together: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wandb_table, "CHUNK_ROWS", chunk)
+        patch.setattr(wandb_table, "MIN_LOCKSTEP", together)
+        patch.setattr(lockstep, "FEW", 1)
         log = read(framed(history(row, old=old) for row in rows))
     expected: dict[str, list[tuple[int, float]]] = {}
     for order, row in enumerate(rows):
@@ -588,4 +646,4 @@ def test_framing_round_trip(sizes: list[int]) -> None:
     records = [bytes([i % 256]) * size for i, size in enumerate(sizes)]
     reader = LogReader(framed(records), 7)
     assert [record for _, record in reader] == records
-    assert not reader.gaps
+    assert not reader.gaps.count

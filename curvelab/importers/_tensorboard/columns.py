@@ -8,7 +8,6 @@ their parts are sliced out with numpy. What fits no layout is read record by rec
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,14 +37,19 @@ class Rows:
 
     def columns(self) -> tuple[Ints, Ints, Floats, Floats]:
         """order, step, value, wall_time of all rows, in the order of the file."""
-        single = (
-            np.frombuffer(self.order, dtype=np.int64),
-            np.frombuffer(self.step, dtype=np.int64),
-            np.frombuffer(self.value, dtype=np.float64),
-            np.frombuffer(self.wall_time, dtype=np.float64),
-        )
-        parts = [*self.chunks, single] if len(self.order) else self.chunks
-        order, step, value, wall_time = (np.concatenate([part[i] for part in parts]) for i in range(4))
+        parts = self.chunks
+        if len(self.order):
+            single = (
+                np.frombuffer(self.order, dtype=np.int64),
+                np.frombuffer(self.step, dtype=np.int64),
+                np.frombuffer(self.value, dtype=np.float64),
+                np.frombuffer(self.wall_time, dtype=np.float64),
+            )
+            parts = [*parts, single]
+        if len(parts) == 1:
+            order, step, value, wall_time = parts[0]
+        else:
+            order, step, value, wall_time = (np.concatenate([part[i] for part in parts]) for i in range(4))
         if (order[1:] < order[:-1]).any():
             rows = np.argsort(order, kind="stable")
             return order[rows], step[rows], value[rows], wall_time[rows]
@@ -162,18 +166,20 @@ class Gathered:
         self.events += len(order)
         wall_time, step = layout.wall_times(payload), layout.steps(payload)
         for place, slot in enumerate(layout.slots):
-            value = slot.numbers(payload)
-            for tag, rows in slot.by_tag(payload):
-                one = (order, step, value, wall_time)
-                part = one if rows is None else (order[rows], step[rows], value[rows], wall_time[rows])
-                first = int(part[0][0])
+            columns = order, step, slot.numbers(payload), wall_time
+            together, parts = slot.by_tag(payload)
+            if together is not None:
+                columns = order[together], step[together], columns[2][together], wall_time[together]
+            for tag, start, stop in parts:
+                first = int(columns[0][start])
                 if slot.plugin:
                     self.name_plugin(tag, first, slot.plugin)
                 kept = self.rows_of(tag, slot.tensor, (first, place))
                 if kept is None:
-                    self.foreign += len(part[0])
+                    self.foreign += stop - start
                 else:
-                    kept.chunks.append(part)
+                    part = slice(start, stop)
+                    kept.chunks.append((columns[0][part], columns[1][part], columns[2][part], columns[3][part]))
 
 
 SETTINGS_TEXTS = (b"args/text_summary", b"model_config/text_summary")
@@ -196,13 +202,12 @@ class Slot:
         with np.errstate(invalid="ignore"):  # widening a signalling NaN is no error here
             return _column(payload, self.number_at, self.number_type).astype(np.float64)
 
-    def by_tag(self, payload: Bytes) -> Iterator[tuple[bytes, Ints | None]]:
-        """(tag, its rows in ascending order, None for all)."""
+    def by_tag(self, payload: Bytes) -> tuple[Ints | None, list[tuple[bytes, int, int]]]:
+        """The rows in an order that brings tags together (None: as they are), and each tag's (start, stop) in it."""
         tags = payload[:, self.tag_at : self.tag_at + self.tag_size]
         differing = np.flatnonzero(np.bitwise_or.reduce(tags ^ tags[0], axis=0))
         if not len(differing):
-            yield tags[0].tobytes(), None
-            return
+            return None, [(tags[0].tobytes(), 0, len(tags))]
         # Tags are told apart by the bytes in which they differ: up to eight of them fit into one integer.
         if len(differing) <= 8:
             key = np.zeros((len(tags), 8), dtype=np.uint8)
@@ -215,9 +220,10 @@ class Slot:
         if len(kinds) < 1 << 16:
             kind = kind.astype(np.uint16)  # 16 bits sort in linear time
         rows = np.argsort(kind, kind="stable")
-        ends = np.cumsum(np.bincount(kind, minlength=len(kinds)))
-        for part in np.split(rows, ends[:-1]):
-            yield tags[part[0]].tobytes(), part
+        ends = np.cumsum(np.bincount(kind, minlength=len(kinds))).tolist()
+        return rows, [
+            (tags[rows[start]].tobytes(), start, stop) for start, stop in zip([0, *ends[:-1]], ends, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ HEADER = 12  # bytes: length and its checksum
 FOOTER = 4  # bytes: the payload's checksum
 MASK_DELTA = 0xA282EAD8  # the TFRecord format's constant
 
-WINDOW = 1 << 21  # bytes searched for headers at once: fastest of 64 KiB to 16 MiB, 1M points (measured)
+WINDOW = 1 << 20  # bytes searched for headers at once: fastest of 64 KiB to 16 MiB (measured, fresh processes)
 FEW_ROWS = 8  # below this many records of one length a loop is as fast as numpy (measured)
 MANY_COLUMNS = 96  # from so many differing bytes on, a checksum per record is faster than per column (measured)
 MAX_RESYNCS = 1000  # broken places in one file, after which the rest of the file is given up

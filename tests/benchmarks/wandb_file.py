@@ -102,9 +102,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer", default="", help="a python with wandb 0.29 and pandas")
-    parser.add_argument(
-        "--summaries", action="store_true", help="a summary record after each row, as wandb writes them"
-    )
+    parser.add_argument("--summaries", action="store_true", help="a summary record after each row, as wandb does")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run-bench.wandb"

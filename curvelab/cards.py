@@ -1,0 +1,150 @@
+"""Cards: what `curvelab explain` and the documentation say of a detector or importer, taken from its file alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curvelab.catalogue import detectors, importers
+from curvelab.model.card import sections
+from curvelab.model.finding import Cost
+from curvelab.rules import Detector
+from curvelab.sources import Importer
+
+WIDTH = 100  # columns of a card as text
+COSTS: dict[Cost, str] = {
+    "none": "nothing to train again",
+    "resume": "resume from a checkpoint",
+    "rerun": "train again",
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A threshold of a detector, ready to be shown; `setting` is its name for `--set`."""
+
+    setting: str
+    default: float
+    unit: str
+    low: float
+    high: float
+    source: str
+    meaning: str
+
+
+def limits(one: Detector) -> list[Limit]:
+    """The thresholds of a detector, in the order of its file."""
+    defaults = one.limits()
+    return [
+        Limit(setting=f"{one.pattern}.{f.name}", default=getattr(defaults, f.name), **f.metadata)
+        for f in dataclasses.fields(one.thresholds)
+    ]
+
+
+def card_text(one: Detector) -> str:
+    """The card of a detector for the terminal."""
+    return "\n".join(_text_lines(one)) + "\n"
+
+
+def _text_lines(one: Detector) -> Iterator[str]:
+    told = sections(one.card)
+    yield f"{one.pattern}: {one.title}"
+    yield ""
+    yield told.pop("")
+    for heading, text in told.items():
+        yield from ("", heading, textwrap.indent(text, "  "))
+    yield from ("", "Needs")
+    for metric, points in one.needs.items():
+        yield f"  {metric}, {points} points or more"
+    yield from ("", "Thresholds")
+    for limit in limits(one):
+        yield f"  {limit.setting} = {limit.default:g} {limit.unit}"
+        yield from _wrapped(f"{limit.meaning}; {limit.low:g} to {limit.high:g}; source: {limit.source}", "    ")
+        yield f"    --set {limit.setting}={limit.default:g}"
+    if not one.remedies:
+        return
+    yield from ("", "Fixes")
+    for number, remedy in enumerate(one.remedies, 1):
+        yield from _wrapped(f"{number}. {_general(remedy.title)}", "  ", "     ")
+        for name, text in (("Why", _general(remedy.why)), ("When not", remedy.when_not), ("Source", remedy.source)):
+            yield from _wrapped(f"{name}: {text}", "     ")
+        yield f"     Cost: {COSTS[remedy.cost]}"
+
+
+def _general(text: str) -> str:
+    """A remedy's sentence without a run: `{start_step:,}`, which a finding fills, becomes `<start step>`."""
+    return re.sub(r"\{(\w+)(?:[:!][^{}]*)?\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", text)
+
+
+def _wrapped(text: str, indent: str, more: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent if more is None else more, break_long_words=False
+    )
+
+
+def card_markdown(one: Detector) -> str:
+    """The card of a detector as Markdown."""
+    told = sections(one.card)
+    lines = [f"# {one.pattern}: {one.title}", "", _escaped(told.pop(""))]
+    for heading, text in told.items():
+        lines += ["", f"## {heading}", "", _escaped(text)]
+    lines += ["", "## Needs", ""]
+    lines += [f"- `{metric}`, {points} points or more" for metric, points in one.needs.items()]
+    lines += ["", "## Thresholds", "", "| `--set` | default | range | meaning | source |", "|---|---|---|---|---|"]
+    for limit in limits(one):
+        cells = (f"`{limit.setting}`", f"{limit.default:g} {limit.unit}", f"{limit.low:g} to {limit.high:g}",
+                 limit.meaning, limit.source)  # fmt: skip
+        lines.append(_row(*cells))
+    if one.remedies:
+        lines += ["", "## Fixes"]
+    for remedy in one.remedies:
+        lines += ["", f"### {_escaped(_general(remedy.title))}", "", _escaped(_general(remedy.why)), ""]
+        facts = (("When not", remedy.when_not), ("Cost", COSTS[remedy.cost]), ("Source", remedy.source))
+        lines += [f"- {name}: {_escaped(text)}" for name, text in facts]
+    return "\n".join(lines) + "\n"
+
+
+def importer_markdown(one: Importer) -> str:
+    """The card of an importer as Markdown."""
+    told = sections(one.card)
+    lines = [f"# {one.format}: {one.title}", "", _escaped(told.pop("")), ""]
+    lines.append("Files: " + ", ".join(f"`{glob}`" for glob in one.globs))
+    for heading, text in told.items():
+        lines += ["", f"## {heading}", "", _escaped(text)]
+    return "\n".join(lines) + "\n"
+
+
+def pattern_table() -> str:
+    """All patterns for the terminal: name, kind, title."""
+    rows = [(one.pattern, one.kind, one.title) for one in detectors()]
+    wide = max((len(pattern) for pattern, *_ in rows), default=0)
+    lines = [f"{pattern:{wide}}  {kind:5}  {title}" for pattern, kind, title in [("pattern", "kind", "title"), *rows]]
+    return "\n".join([*lines, "", "curvelab explain PATTERN tells more about one."]) + "\n"
+
+
+def pattern_table_markdown() -> str:
+    """All patterns as a Markdown table: name, kind, the sentence of its card."""
+    lines = ["| pattern | kind | what it is |", "|---|---|---|"]
+    lines += [_row(f"`{one.pattern}`", one.kind, sections(one.card)[""]) for one in detectors()]
+    return "\n".join(lines) + "\n"
+
+
+def format_table_markdown() -> str:
+    """All formats as a Markdown table: name, files, the sentence of its card."""
+    files = {one.format: ", ".join(f"`{glob}`" for glob in one.globs) for one in importers()}
+    lines = ["| format | files | what it is |", "|---|---|---|"]
+    lines += [_row(f"`{one.format}`", files[one.format], sections(one.card)[""]) for one in importers()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: str) -> str:
+    texts = (cell if cell.startswith("`") else _escaped(cell) for cell in cells)
+    return "| " + " | ".join(" ".join(text.split()).replace("|", r"\|") for text in texts) + " |"
+
+
+def _escaped(text: str) -> str:
+    """`eval_<set>_loss` must not become an HTML tag, and `_` and `*` in names no emphasis."""
+    return re.sub(r"([<*_])", r"\\\1", text)

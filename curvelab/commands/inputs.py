@@ -1,0 +1,69 @@
+"""The arguments that several commands share, and reading the runs below the paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curvelab.commands.terminal import progress, say
+from curvelab.model.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from curvelab.ingest import Gathered
+
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Log files, folders or globs.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Settings file (default: curvelab.toml, or pyproject's [tool.curvelab])."
+    ),
+]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=CANONICAL", help="Read NAME as a canonical metric: valid_mse=eval/loss. Repeatable."),
+]
+
+
+def read_runs(paths: Sequence[str], metric_names: Mapping[str, str], typed: Mapping[str, str]) -> Gathered:
+    """All runs below the paths; each input that could not be read is said in one line.
+
+    metric_names  logged name -> canonical name, from all settings
+    typed         those of them that stood on the command line: one that fits no log is said, too
+    """
+    from curvelab.ingest import gather
+
+    with progress("reading") as show:
+        gathered = gather(paths, progress=show, metric_names=metric_names)
+    for error in gathered.errors:
+        say(str(error))
+    logged = _logged_names(gathered) if typed and gathered.runs else set()
+    for name in typed:
+        if logged and name not in logged:
+            say(f"--metric {name}: no log has a metric of that name{did_you_mean(name, logged)}")
+    return gathered
+
+
+def _logged_names(gathered: Gathered) -> set[str]:
+    """Every name by which `--metric` may call a series: as it was logged, and as curvelab calls it on its own."""
+    from curvelab.catalogue import importers
+    from curvelab.knowledge.metric_names import canonical
+
+    common = {one.format: one.names for one in importers()}
+    names = {name for run in gathered.runs for name in run.metrics}
+    for log in (log for run in gathered.runs for log in run.logs):
+        for raw in (*(series.name for series in log.series), *(timed.name for timed in log.timed)):
+            names |= {raw, canonical(common[log.format](raw))}
+    return names
+
+
+def output_file(output: str) -> Path:
+    """A file that may be written. Raises UsageError for a folder, a device, or a place that does not exist."""
+    path = Path(output)
+    if path.is_dir():
+        raise UsageError(f"-o {output}: is a folder; this format is written to one file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"-o {output}: is not a regular file; leave -o out to write to stdout")
+    return path

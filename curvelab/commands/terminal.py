@@ -1,0 +1,91 @@
+"""What the commands have in common when they talk: results to stdout, messages to stderr, exit codes, clean text."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+FOUND, WRONG_USE, SOME_UNREADABLE, NOTHING_READABLE, INTERNAL_ERROR, INTERRUPTED = 1, 2, 3, 4, 5, 130
+
+_LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\t\v\f\x85\u2028\u2029"), " ")
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x202A, 0x202F),
+                           *range(0x2066, 0x206A), 0xFEFF))  # fmt: skip
+_UNPRINTABLE = {**_CONTROLS, **_LINE_BREAKS}
+
+
+def clean(text: str) -> str:
+    """One line without control codes, text-direction marks and undecodable bytes: names in logs are not trusted."""
+    return encodable(text.translate(_UNPRINTABLE))
+
+
+def encodable(text: str) -> str:
+    """The text with lone surrogates (bytes of a file name that are no UTF-8) as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def say(text: str) -> None:
+    """One line to stderr."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def print_result(text: str) -> None:
+    """The result to stdout. A reader that has gone away (`| head`) is no error."""
+    try:
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; let that go nowhere instead of failing noisily
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """Strict JSON in one line: NaN and infinities by their names, text that every parser accepts."""
+    import msgspec
+
+    from curvelab.model.result import strict
+
+    plain = strict(value)
+    try:
+        return msgspec.json.encode(plain).decode() + "\n"
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable_deep(plain)).decode() + "\n"
+
+
+def _encodable_deep(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {encodable(key): _encodable_deep(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable_deep(item) for item in value]
+    return value
+
+
+def exit_code(readable: int, unreadable: int, failing: bool = False) -> int:
+    """The first that applies: nothing readable, some unreadable, findings that the user wants to fail on, done."""
+    if unreadable:
+        return SOME_UNREADABLE if readable else NOTHING_READABLE
+    return FOUND if failing else 0
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is being worked on; only on a terminal, and gone afterwards."""
+    if not sys.stderr.isatty():
+        yield lambda item: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status(Text(what)) as status:
+
+        def show(item: str) -> None:
+            line = Text(f"{what} {clean(item)}")
+            line.truncate(max(10, console.width - 4), overflow="ellipsis")
+            status.update(line)
+
+        yield show

@@ -1,0 +1,153 @@
+"""The policy stops exploring: its entropy falls to almost nothing.
+
+What
+----
+In a PPO or GRPO run the entropy of the policy falls below 0.01, or to a twentieth of where it began, and stays there.
+
+Why
+---
+A policy without entropy gives the same completion every time. All rewards of a group are equal then, and there is nothing
+left to learn from.
+
+Look-alikes
+-----------
+An entropy that halves while the reward rises: that is learning. Supervised and preference runs, where a low entropy is
+what they are for: not applicable.
+
+When it is wrong
+----------------
+On tasks with one short right answer, once they are solved.
+
+Sources
+-------
+axolotl docs (entropy below 0.01); DAPO, arXiv 2503.14476 (entropy collapse and clip-higher).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.run import Run
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.noise import running_median
+
+WINDOW = 5  # logs whose median is the level
+START = 0.1  # share of the logs, at least 3, that are where it began
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    entropy: float = threshold(
+        0.01, unit="nats per token", low=0.0, high=10.0, source="patterns.md: 0.01",
+        meaning="entropy below which the policy is deterministic",
+    )  # fmt: skip
+    left: float = threshold(
+        0.05, unit="of the entropy at the start", low=0.0, high=1.0, source="judgement: a few percent",
+        meaning="an entropy that fell to this share has collapsed, whatever its size",
+    )  # fmt: skip
+
+
+def _clip_higher(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield Change(setting="epsilon_high", from_=facts.setting("epsilon_high"), to=0.28)
+
+
+def _temperature(facts: Facts, finding: Finding) -> Iterator[Change]:
+    now = facts.setting("temperature")
+    if now is None or (isinstance(now, int | float) and now < 1.0):
+        yield Change(setting="temperature", from_=now, to=1.0)
+
+
+def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
+    rate = facts.setting("learning_rate")
+    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
+
+
+REMEDIES = (
+    Remedy(
+        title="Clip higher: epsilon_high 0.28",
+        why="The usual upper clip keeps unlikely tokens from becoming likelier, and the entropy dies of it.",
+        when_not="The entropy began to fall only when the reward was at its maximum.",
+        cost="rerun",
+        source="DAPO, arXiv 2503.14476",
+        propose=_clip_higher,
+    ),
+    Remedy(
+        title="Sample at a temperature of 0.8 to 1.0, with 16 generations or more a prompt",
+        why="Equal completions give equal rewards; variety is what policy gradients learn from.",
+        when_not="It was sampled so already.",
+        cost="rerun",
+        source="TRL training FAQ; axolotl docs",
+        propose=_temperature,
+    ),
+    Remedy(
+        title="Lower the learning rate by 2 to 5x",
+        why="Entropy went from {before:.3g} to {level:.3g} faster than the policy could explore.",
+        when_not="The reward hardly moves.",
+        cost="rerun",
+        source="axolotl docs, Training Stability & Debugging",
+        propose=_lower_rate,
+    ),
+)
+
+
+def _example(name: str, end: float, fires: bool, reward: bool = True) -> Example:
+    def build() -> Run:
+        x = np.linspace(0, 1, 80)
+        entropy = end + (1.0 - end) * np.exp(-10 * x) * np.exp(synth.noise(80, 0.05, seed=20))
+        more = {"train/entropy": entropy, **({"train/reward": x} if reward else {})}
+        return synth.run_of(0.01 * synth.noise(80, 1.0), more=more)
+
+    return Example(name, build, fires=fires, onset=(80, 300) if fires else None)
+
+
+@detector(
+    title="Entropy collapse",
+    kind="run",
+    needs={"train/entropy": 8},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("to nothing", 0.001, True),
+        _example("to a fiftieth", 0.02, True),
+        _example("to a half", 0.5, False),
+        _example("to an eighth", 0.125, False),
+        _example("supervised", 0.001, False, reward=False),
+    ),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    if not facts.reinforced:
+        raise NotApplicable("no reward was logged: in supervised and preference tuning a low entropy is no fault")
+    curve = facts.finite("train/entropy")
+    before = float(np.median(curve.value[: max(3, int(START * len(curve)))]))
+    limit = max(limits.entropy, limits.left * before)
+    low = running_median(curve.value, WINDOW) < limit
+    if not low[-WINDOW:].all():
+        return
+    high = np.flatnonzero(~low)
+    place = int(high[-1]) + 1 if len(high) else 0
+    start, end = int(curve.step[place]), int(curve.step[-1])
+    level = float(np.median(curve.value[place:]))
+    yield Finding(
+        severity="warning",
+        confidence=0.65 + 0.25 * min(1.0, 1 - level / limit if limit > 0 else 1.0),
+        metric=curve.metric,
+        headline=f"the policy's entropy fell from {before:.3g} to {level:.3g} and stays there since step {start}: it no longer explores",
+        start_step=start,
+        end_step=end,
+        measured=(
+            Measured(
+                name="level", value=level, unit="nats per token", threshold=limit, setting="entropy-collapse.entropy"
+            ),
+            Measured(name="before", value=before, unit="nats per token"),
+        ),
+        evidence=(
+            Level(metric=curve.metric, value=limit, label=f"{limit:.3g}"),
+            Span(metric=curve.metric, start_step=start, end_step=end, label="collapsed"),
+        ),
+    )

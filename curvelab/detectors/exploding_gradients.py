@@ -1,0 +1,200 @@
+"""The gradient norm leaves its range after warm-up: its level rises tenfold and stays, or a good share of it is far out.
+
+What
+----
+Either the level of train/grad_norm at the end stands many times above its earlier level while the loss does not improve,
+or about a fifth of the logged norms exceed ten times their median, while the loss is not solved.
+
+Why
+---
+Updates are dominated by a few huge gradients: with clipping most of the signal is thrown away, without it the run is on
+its way to divergence or NaN.
+
+Look-alikes
+-----------
+High norms during warm-up, which are expected. Isolated peaks, which belong to spikes. The noisy norms of a solved run or
+of small-batch classification, whose level rises when it starts to learn.
+
+When it is wrong
+----------------
+Norms that were logged after clipping, or summed instead of averaged over micro-batches by the logger.
+
+Sources
+-------
+patterns.md; OLMo 2, arXiv 2501.00656; axolotl docs, Training Stability & Debugging (house values).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.run import Curve
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.noise import running_median
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    times: float = threshold(
+        10.0, unit="times the median norm", low=2.0, high=1e6, source="patterns.md: 10x",
+        meaning="a norm this far above the median is far out",
+    )  # fmt: skip
+    share: float = threshold(
+        0.2, unit="of the logs after warm-up", low=0.01, high=1.0, source="patterns.md: about a fifth",
+        meaning="share of far-out norms",
+    )  # fmt: skip
+    rise: float = threshold(
+        4.0, unit="times the earlier level", low=2.0, high=1e6,
+        source="patterns.md: 10x; less here because the loss must have become worse as well",
+        meaning="rise of the level of the norm, together with a loss above its best level",
+    )  # fmt: skip
+    solved: float = threshold(
+        0.1, unit="of the starting loss", low=0.0, high=1.0, source="patterns.md: about a tenth",
+        meaning="below this the task is solved and noisy norms are normal",
+    )  # fmt: skip
+
+
+def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield Change(setting="max_grad_norm", from_=facts.setting("max_grad_norm"), to=1.0)
+
+
+def _lower_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
+    rate = facts.setting("learning_rate")
+    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
+
+
+def _unclipped(facts: Facts, finding: Finding) -> bool:
+    now = facts.setting("max_grad_norm")
+    return not isinstance(now, int | float) or now <= 0 or now > 1.0
+
+
+REMEDIES = (
+    Remedy(
+        title="Clip the gradients at a norm of 1.0",
+        why="The norm reaches {highest:.3g} against a median of {median_norm:.3g}: single updates can undo many others.",
+        when_not="Clipping is on already; then the learning rate or the data is the cause.",
+        cost="rerun",
+        source="axolotl docs, Training Stability & Debugging",
+        propose=_clip,
+        applies=_unclipped,
+    ),
+    Remedy(
+        title="Lower the learning rate by 2 to 5x and lengthen the warm-up",
+        why="A norm that grows while the loss does not improve means that the steps leave the region where the gradient is valid.",
+        when_not="The norm is high from single broken batches.",
+        cost="rerun",
+        source="Google, Deep Learning Tuning Playbook",
+        propose=_lower_rate,
+    ),
+    Remedy(
+        title="Look at the batches of the highest norms: very short targets, mislabelled or foreign samples",
+        why="Heavy-tailed norms at a small batch size often come from a few samples.",
+        when_not="The level of the norm rises steadily.",
+        cost="none",
+        source="judgement",
+    ),
+)
+
+
+def _example(name: str, fires: bool) -> Example:
+    def build() -> object:
+        n = 200
+        loss = synth.decay(n) + synth.noise(n, 0.03, seed=9)
+        norms = np.exp(synth.noise(n, 0.2, seed=10))
+        if name == "level rises with the loss":
+            loss[120:] += np.linspace(0, 3, 80)
+            norms[120:] *= np.geomspace(1, 60, 80)
+        elif name == "heavy tail":
+            norms[::4] *= 40
+        elif name == "isolated peaks":
+            norms[[50, 120]] *= 60
+        elif name == "grows while learning":
+            norms *= np.geomspace(1, 6, n)
+        return synth.run_of(loss, norms=norms, rate=synth.cosine(n))
+
+    onset = {"level rises with the loss": (600, 1000), "heavy tail": (1, 120)}.get(name)
+    return Example(name, build, fires=fires, onset=onset)  # type: ignore[arg-type]
+
+
+@detector(
+    title="Exploding gradients",
+    kind="curve",
+    needs={"train/loss": 4, "train/grad_norm": 12},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("level rises with the loss", True),
+        _example("heavy tail", True),
+        _example("isolated peaks", False),
+        _example("grows while learning", False),
+    ),
+    yields_to=("divergence",),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    norms = facts.finite("train/grad_norm")
+    norms = norms.take(norms.step >= facts.warmup_end)
+    if len(norms) < 8:
+        raise NotApplicable(f"{len(norms)} gradient norms after warm-up, 8 are needed")
+    median = float(np.median(norms.value))
+    solved = _end_level(facts) <= limits.solved * facts.start_level and not facts.around_zero
+    if median <= 0 or solved:
+        return
+    far = norms.value > limits.times * median
+    start, rise = _risen(facts, norms, limits)
+    if start is None and float(far.mean()) < limits.share:
+        return
+    highest = float(norms.value.max())
+    if start is not None:
+        where = int(start)
+        headline = f"the gradient norm rose {rise:.0f}-fold after step {where}, to about {_end(norms.value):.3g}, and the loss with it"
+        confidence = 0.6 + 0.3 * min(1.0, (rise - limits.rise) / 20)
+    else:
+        where = int(norms.step[np.argmax(far)])
+        headline = f"{far.mean():.0%} of the gradient norms exceed {limits.times:g} times their median of {median:.3g} (the highest is {highest:.3g})"
+        confidence = 0.6 + 0.3 * min(1.0, (float(far.mean()) - limits.share) / 0.15)
+    yield Finding(
+        severity="warning",
+        confidence=confidence,
+        metric="train/grad_norm",
+        headline=headline,
+        start_step=where,
+        end_step=int(norms.step[-1]),
+        measured=(
+            Measured(name="far_share", value=float(far.mean()), unit="of the logs", threshold=limits.share, setting="exploding-gradients.share"),
+            Measured(name="level_rise", value=rise, unit="times", threshold=limits.rise, setting="exploding-gradients.rise"),
+            Measured(name="median_norm", value=median),
+            Measured(name="highest", value=highest),
+        ),
+        evidence=(
+            Span(metric="train/grad_norm", start_step=where, end_step=int(norms.step[-1]), label="out of range"),
+            Level(metric="train/grad_norm", value=limits.times * median, label=f"{limits.times:g} x median"),
+        ),
+    )  # fmt: skip
+
+
+def _end(value: np.ndarray) -> float:
+    return float(np.median(value[-max(3, len(value) // 25) :]))
+
+
+def _end_level(facts: Facts) -> float:
+    value = facts.loss.value
+    return float(np.median(value[-max(3, len(value) // 20) :]))
+
+
+def _risen(facts: Facts, norms: Curve, limits: Thresholds) -> tuple[int | None, float]:
+    """(onset step or None, rise of the level): the end of the norm against its first half, while the loss got worse."""
+    base = float(np.median(norms.value[: max(4, len(norms) // 2)]))
+    rise = _end(norms.value) / base if base > 0 else 0.0
+    best = float(running_median(facts.loss.value, 5).min())
+    worse = _end_level(facts) > best + 0.2 * abs(best)
+    if rise < limits.rise or not worse:
+        return None, rise
+    level = running_median(norms.value, max(3, len(norms) // 25) | 1)
+    low = np.flatnonzero(level <= 2 * base)
+    return int(norms.step[min(int(low[-1]) + 1, len(norms) - 1)] if len(low) else norms.step[0]), rise

@@ -1,0 +1,165 @@
+"""The GPU waits: low utilisation, or a small share of its peak arithmetic.
+
+What
+----
+The median utilisation of the GPUs that the run works on is below 60 %, or the logged MFU (achieved over peak arithmetic)
+is below 10 %.
+
+Why
+---
+A GPU that waits costs as much as one that works. Usual causes: data loading, tiny batches, frequent evals or
+checkpoints, logging at every step.
+
+Look-alikes
+-----------
+Other GPUs of the same machine that the run does not use. Pauses for evals: the median does not see them. Reinforcement
+learning, where generation alternates with training.
+
+When it is wrong
+----------------
+High utilisation alone proves nothing: it counts the time in which any kernel runs. And a logger may watch the wrong
+device: a median of exactly 0 % on all GPUs says that the work was done elsewhere.
+
+Sources
+-------
+patterns.md: 60 % and 10 %; PaLM, arXiv 2204.02311 (model FLOPs utilisation); PyTorch, Performance Tuning Guide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Level, Measured
+from curvelab.model.run import Curve, Run
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+
+FEWEST = 10  # samples of a logger that looks every few seconds (judgement)
+AT_WORK = 5.0  # percent of median utilisation below which a GPU is not one of the run's (judgement)
+UTILIZATION = re.compile(r"gpu/\d+/utilization$")
+MFU = re.compile(r"(^|[/_.])mfu($|[/_.])", re.I)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    utilization: float = threshold(
+        60.0, unit="percent", low=0.0, high=100.0, source="patterns.md: 60 %",
+        meaning="median utilisation of the run's GPUs below which they wait",
+    )  # fmt: skip
+    mfu: float = threshold(
+        0.10, unit="of peak arithmetic", low=0.0, high=1.0, source="patterns.md: fine-tuning reaches 15 to 25 %",
+        meaning="median model FLOPs utilisation below which something is wrong",
+    )  # fmt: skip
+
+
+def _workers(facts: Facts, finding: Finding) -> Iterator[Change]:
+    workers = facts.setting("dataloader_num_workers")
+    if workers is None or (isinstance(workers, int) and workers < 4):
+        yield Change(setting="dataloader_num_workers", from_=workers, to=4)
+
+
+def _batch(facts: Facts, finding: Finding) -> Iterator[Change]:
+    size, steps = facts.setting("per_device_train_batch_size"), facts.setting("gradient_accumulation_steps")
+    if isinstance(size, int):
+        yield Change(setting="per_device_train_batch_size", from_=size, to=size * 2)
+        if isinstance(steps, int) and steps > 1 and steps % 2 == 0:
+            yield Change(setting="gradient_accumulation_steps", from_=steps, to=steps // 2)
+
+
+REMEDIES = (
+    Remedy(
+        title="Load data in the background: several workers, pinned memory, tokenise before training",
+        why="The GPU was at {utilization:.0f} % in the median: most often it waits for data.",
+        when_not="The data are in memory already and the workers are idle.",
+        cost="rerun",
+        source="PyTorch, Performance Tuning Guide",
+        propose=_workers,
+        applies=lambda facts, finding: any(m.name == "utilization" for m in finding.measured),
+    ),
+    Remedy(
+        title="Use a larger micro-batch with less accumulation, or packing",
+        why="Small kernels leave the GPU idle between them.",
+        when_not="GPU memory is nearly full.",
+        cost="rerun",
+        source="PyTorch, Performance Tuning Guide",
+        propose=_batch,
+    ),
+)
+
+
+def _example(name: str, level: float, fires: bool) -> Example:
+    def build() -> Run:
+        used = np.clip(level + synth.noise(60, 8, seed=3), 0, 100)
+        return synth.run_of(synth.decay(60), more={"gpu/0/utilization": used, "gpu/1/utilization": np.zeros(60)})
+
+    return Example(name, build, fires=fires)
+
+
+@detector(
+    title="Low utilisation",
+    kind="run",
+    needs={"train/loss": 2},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(_example("at 35 %", 35, True), _example("at 90 %", 90, False), _example("at 70 %", 70, False)),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    used, arithmetic = _logged(facts, UTILIZATION), _logged(facts, MFU)
+    if not used and not arithmetic:
+        raise NotApplicable("neither GPU utilisation nor MFU was logged")
+    if used:
+        medians = {c.metric: float(np.median(c.value)) for c in used}
+        working = [m for m, level in medians.items() if level > AT_WORK]
+        level = float(np.median([medians[m] for m in working or medians]))
+        if level < limits.utilization:
+            yield _finding(used, level, limits.utilization, "utilization", working)
+            return
+    if arithmetic:
+        level = max(_as_share(c) for c in arithmetic)
+        if level < limits.mfu:
+            yield _finding(arithmetic, level, limits.mfu, "mfu", [])
+
+
+def _logged(facts: Facts, name: re.Pattern[str]) -> list[Curve]:
+    curves = [facts.finite(m) for m in facts.run.metrics if name.search(m)]
+    return [c for c in curves if len(c) >= FEWEST]
+
+
+def _as_share(curve: Curve) -> float:
+    """Median MFU as a share; some logs give percent."""
+    level = float(np.median(curve.value))
+    return level / 100 if float(np.max(curve.value)) > 1 else level
+
+
+def _finding(curves: list[Curve], level: float, limit: float, name: str, working: list[str]) -> Finding:
+    first = next((c for c in curves if c.metric in working), curves[0])
+    percent = level if name == "utilization" else 100 * level
+    if name == "utilization" and not working:
+        said = f"no GPU did any work in the median of {len(first)} samples: the model may run elsewhere, or the logger watches another device"
+    elif name == "utilization":
+        said = f"GPU utilisation was {percent:.0f} % in the median of {len(working)} working GPU{'s' if len(working) > 1 else ''}, below {limit:g} %"
+    else:
+        said = f"MFU was {percent:.1f} % in the median, below {100 * limit:g} % of the peak arithmetic"
+    return Finding(
+        severity="warning",
+        confidence=0.5 if name == "utilization" and not working else 0.7 + 0.2 * min(1.0, 2 * (1 - level / limit)),
+        metric=first.metric,
+        headline=said,
+        start_step=int(first.step[0]),
+        end_step=int(first.step[-1]),
+        measured=(
+            Measured(
+                name=name,
+                value=level,
+                unit="percent" if name == "utilization" else "of peak",
+                threshold=limit,
+                setting=f"low-utilization.{name}",
+            ),
+        ),
+        evidence=(Level(metric=first.metric, value=float(np.median(first.value)), label="median"),),
+    )

@@ -1,0 +1,157 @@
+"""Most groups of completions get the same reward: there is nothing to learn from.
+
+What
+----
+frac_reward_zero_std, the share of prompts whose completions all have one reward, stays above 0.8 over the last half of a
+GRPO run; where it is not logged, reward_std stands at zero.
+
+Why
+---
+The advantage is the distance from the group's mean. When all rewards of a group are equal, it is zero, and generation was
+paid for without a gradient.
+
+Look-alikes
+-----------
+Single batches of easy or hard prompts. A share that rises to a half while the reward rises.
+
+When it is wrong
+----------------
+At the end of a run that has solved its task, where every completion is right. The headline gives the level of the reward.
+
+Sources
+-------
+patterns.md: 0.8; DAPO, arXiv 2503.14476 (dynamic sampling); TRL docs, GRPOTrainer logged metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.run import Curve, Run
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.noise import running_median
+
+SHARE, SPREAD = "train/frac_reward_zero_std", "train/reward_std"
+WINDOW = 5  # logs whose median is the level: few groups a step make the share coarse
+FEWEST = 8
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    share: float = threshold(
+        0.8, unit="of the groups", low=0.0, high=1.0, source="patterns.md: 0.8",
+        meaning="share of groups with equal rewards, over the last half of the run",
+    )  # fmt: skip
+
+
+def _generations(facts: Facts, finding: Finding) -> Iterator[Change]:
+    now = facts.setting("num_generations")
+    if now is None or (isinstance(now, int) and now < 16):
+        yield Change(setting="num_generations", from_=now, to=16)
+
+
+def _temperature(facts: Facts, finding: Finding) -> Iterator[Change]:
+    now = facts.setting("temperature")
+    if now is None or (isinstance(now, int | float) and now < 1.0):
+        yield Change(setting="temperature", from_=now, to=1.0)
+
+
+REMEDIES = (
+    Remedy(
+        title="Choose prompts of middle difficulty: drop those that are always or never solved (dynamic sampling)",
+        why="{share:.0%} of the groups gave no gradient.",
+        when_not="The task is solved: then stop.",
+        cost="rerun",
+        source="DAPO, arXiv 2503.14476",
+    ),
+    Remedy(
+        title="Sample 16 generations or more a prompt, at a temperature of 0.8 to 1.0",
+        why="More and more varied completions are less often all alike.",
+        when_not="The reward function itself gives the same value to everything: check it first.",
+        cost="rerun",
+        source="axolotl docs; TRL training FAQ",
+        propose=lambda facts, finding: (*_generations(facts, finding), *_temperature(facts, finding)),
+    ),
+    Remedy(
+        title="Grade the reward: partial credit, format and correctness apart",
+        why="A reward of 0 or 1 that is hardly ever reached says nothing about better and worse.",
+        when_not="Partial credit would be gamed.",
+        cost="rerun",
+        source="TRL training FAQ",
+    ),
+)
+
+
+def _example(name: str, level: float, fires: bool) -> Example:
+    def build() -> Run:
+        share = np.clip(level + synth.noise(60, 0.08, seed=26), 0, 1)
+        return synth.run_of(0.01 * synth.noise(60, 1.0), more={SHARE: share, "train/reward": np.full(60, 0.02)})
+
+    return Example(name, build, fires=fires, onset=(5, 20) if fires else None)
+
+
+@detector(
+    title="No learning signal",
+    kind="run",
+    needs={"train/reward": FEWEST},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("nearly all groups alike", 0.95, True),
+        _example("half of them", 0.5, False),
+        _example("two thirds", 0.67, False),
+    ),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    curve = _equal_groups(facts)
+    share = float(np.median(curve.value[len(curve) // 2 :]))
+    if share <= limits.share:
+        return
+    low = np.flatnonzero(running_median(curve.value, WINDOW) <= limits.share)
+    place = min(int(low[-1]) + 1 if len(low) else 0, len(curve) - 1, len(curve) // 2)
+    start, end = int(curve.step[place]), int(curve.step[-1])
+    reward = facts.finite("train/reward")
+    level = float(np.median(reward.value[len(reward) // 2 :]))
+    yield Finding(
+        severity="warning",
+        confidence=0.7 + 0.25 * (share - limits.share) / max(1e-9, 1 - limits.share),
+        metric=curve.metric,
+        headline=f"{share:.0%} of the groups have completions with equal rewards since step {start} (reward {level:.3g}): they give no gradient",
+        start_step=start,
+        end_step=end,
+        measured=(
+            Measured(
+                name="share",
+                value=share,
+                unit="of the groups",
+                threshold=limits.share,
+                setting="no-learning-signal.share",
+            ),
+            Measured(name="reward", value=level),
+        ),
+        evidence=(
+            *(
+                (Level(metric=curve.metric, value=limits.share, label=f"{limits.share:g}"),)
+                if curve.metric == SHARE
+                else ()
+            ),
+            Span(metric=curve.metric, start_step=start, end_step=end, label="no gradient"),
+        ),
+    )
+
+
+def _equal_groups(facts: Facts) -> Curve:
+    """The share of groups with equal rewards, as logged, or 1 where the spread of the rewards is zero and 0 elsewhere."""
+    share = facts.finite(SHARE)
+    if len(share) >= FEWEST:
+        return share
+    spread = facts.finite(SPREAD)
+    if len(spread) < FEWEST:
+        raise NotApplicable(f"neither {SHARE} nor {SPREAD} was logged")
+    return Curve.of(SPREAD, spread.step, (spread.value == 0).astype(np.float64))

@@ -1,0 +1,173 @@
+"""The best model of the run was not kept: no saved checkpoint is as good as the best eval.
+
+What
+----
+By the run's own save settings, the best checkpoint that is left after the run has a clearly higher eval loss than the
+best eval: checkpoints were too far apart, or save_total_limit removed the good one, and load_best_model_at_end was off.
+
+Why
+---
+The run found a better model than it leaves behind. Getting it back costs a rerun.
+
+Look-alikes
+-----------
+An eval loss that ends at its minimum: the last checkpoint is the best then. Runs that save nothing on purpose.
+
+When it is wrong
+----------------
+When checkpoints were copied elsewhere, or another metric than the eval loss decides.
+
+Sources
+-------
+Transformers, TrainingArguments (save_strategy, save_steps, save_total_limit, load_best_model_at_end).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Measured, Point
+from curvelab.model.run import Run
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.noise import running_median, step_noise
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    worse: float = threshold(
+        0.05, unit="of the best eval loss", low=0.001, high=10.0, source="as for overfitting: about 5 %",
+        meaning="how much worse the best kept checkpoint is",
+    )  # fmt: skip
+    noises: float = threshold(
+        3.0, unit="standard deviations of one eval", low=0.0, high=100.0, source="judgement: three sigma",
+        meaning="how far beyond the eval noise that is",
+    )  # fmt: skip
+
+
+def _keep(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield Change(setting="load_best_model_at_end", from_=facts.setting("load_best_model_at_end"), to=True)
+    yield Change(setting="metric_for_best_model", from_=facts.setting("metric_for_best_model"), to="eval_loss")
+
+
+def _save(facts: Facts, finding: Finding) -> Iterator[Change]:
+    evals = facts.eval_loss.step
+    between = int(np.median(np.diff(evals))) if len(evals) > 1 else None
+    yield Change(setting="save_steps", from_=facts.setting("save_steps"), to=between)
+    if isinstance(facts.setting("save_total_limit"), int) and facts.setting("save_total_limit") < 3:
+        yield Change(setting="save_total_limit", from_=facts.setting("save_total_limit"), to=3)
+
+
+REMEDIES = (
+    Remedy(
+        title="Keep the best checkpoint: load_best_model_at_end",
+        why="The best kept checkpoint is {worse:.0%} worse than the best eval; with this setting the best one is never removed.",
+        when_not="Another metric than the eval loss decides; then name it in metric_for_best_model.",
+        cost="rerun",
+        source="Transformers, TrainingArguments.load_best_model_at_end",
+        propose=_keep,
+    ),
+    Remedy(
+        title="Save as often as you evaluate, and keep more than the last checkpoints",
+        why="A checkpoint that lies between two evals, or was removed, cannot be chosen.",
+        when_not="Disk space decides; then save weights only (save_only_model).",
+        cost="rerun",
+        source="Transformers, TrainingArguments.save_steps",
+        propose=_save,
+    ),
+)
+
+
+def _example(name: str, config: dict[str, object], fires: bool, rise: float = 0.4) -> Example:
+    def build() -> Run:
+        x = np.linspace(0, 1, 20)
+        evals = 2.0 + 1.2 * np.exp(-8 * x) + rise * np.clip((x - 0.3) / 0.7, 0, None) + synth.noise(20, 0.01, seed=15)
+        return synth.run_of(synth.decay(100), evals=evals, config=config)
+
+    return Example(name, build, fires=fires, onset=(75, 250) if fires else None)
+
+
+@detector(
+    title="No useful checkpoint",
+    kind="run",
+    needs={"train/loss": 2, "eval/loss": 4},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("only the last is kept", {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1}, True),
+        _example("saved too rarely", {"save_strategy": "steps", "save_steps": 400}, True),
+        _example("all are kept", {"save_strategy": "steps", "save_steps": 25}, False),
+        _example(
+            "the best is kept",
+            {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1, "load_best_model_at_end": True},
+            False,
+        ),
+        _example(
+            "ends at its best", {"save_strategy": "steps", "save_steps": 50, "save_total_limit": 1}, False, rise=0.0
+        ),
+    ),
+    yields_to=("overfitting", "divergence", "non-finite"),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    kept = _kept(facts)
+    evals = facts.eval_loss
+    smooth = running_median(evals.value, 3)
+    best = int(np.argmin(smooth))
+    lowest = float(smooth[best])
+    if lowest <= 0:
+        raise NotApplicable("the eval loss is not positive: how much worse a checkpoint is has no measure")
+    at_kept = np.interp(kept, evals.step, smooth)
+    place = int(np.argmin(at_kept))
+    worse = float(at_kept[place]) / lowest - 1
+    noise = step_noise(evals.value)
+    if worse < limits.worse or float(at_kept[place]) - lowest < limits.noises * noise:
+        return
+    step, nearest = int(evals.step[best]), int(kept[place])
+    yield Finding(
+        severity="warning",
+        confidence=0.6 + 0.25 * min(1.0, (worse - limits.worse) / 0.2),
+        metric=evals.metric,
+        headline=f"the best kept checkpoint (step {nearest}) has {evals.metric} {worse:.0%} above the best eval ({lowest:.4g} at step {step})",
+        start_step=step,
+        end_step=int(evals.step[-1]),
+        measured=(
+            Measured(
+                name="worse",
+                value=worse,
+                unit="of the best eval loss",
+                threshold=limits.worse,
+                setting="no-useful-checkpoint.worse",
+            ),
+            Measured(name="kept_step", value=float(nearest), unit="step"),
+        ),
+        evidence=(
+            Point(metric=evals.metric, step=step, value=lowest, label=f"best {lowest:.4g}"),
+            Point(metric=evals.metric, step=nearest, value=float(at_kept[place]), label="best that was kept"),
+        ),
+    )
+
+
+def _kept(facts: Facts) -> np.ndarray:
+    """Steps of the checkpoints that are left after the run, by its settings. Raises NotApplicable when they do not say."""
+    how = str(facts.setting("save_strategy") or "").rpartition(".")[2].lower()
+    if how in ("", "no", "none"):
+        raise NotApplicable("the run saved nothing" if how else "the log does not say what was saved (save_strategy)")
+    if facts.setting("load_best_model_at_end") is True or how == "best":
+        raise NotApplicable("the best checkpoint is kept (load_best_model_at_end)")
+    last = facts.run.last_step or 0
+    every = facts.setting("save_steps")
+    if how == "epoch":
+        steps = np.round(facts.epoch_ends).astype(np.int64)
+    elif isinstance(every, int | float) and every > 0:
+        between = every if every >= 1 else every * (facts.run.planned_steps or last)
+        steps = np.arange(between, last + 1, between).astype(np.int64)
+    else:
+        raise NotApplicable("the log does not say how often checkpoints were saved (save_steps)")
+    limit = facts.setting("save_total_limit")
+    if isinstance(limit, int) and limit > 0:
+        steps = steps[-limit:]
+    return np.union1d(steps, [last])

@@ -1,0 +1,211 @@
+"""The run was restarted, and the seam shows: steps repeated, or a jump of loss or learning rate.
+
+What
+----
+The log goes back to an earlier step and continues from there. The steps that were done twice are counted; the loss and
+the learning rate before the seam are compared with those after it.
+
+Why
+---
+A resume that restores everything leaves no trace but the repeated steps. A jump of the loss says that weights, optimizer
+state or the position in the data were not restored; a jump of the rate that the schedule was set up anew.
+
+Look-alikes
+-----------
+A spike near the seam that has nothing to do with it. Two processes that write one log.
+
+When it is wrong
+----------------
+When two different runs were written to one folder, the later one is taken for a continuation.
+
+Sources
+-------
+Transformers docs, Trainer checkpoints (resume_from_checkpoint restores model, optimizer, scheduler and RNG states).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Finding, Measured, Point
+from curvelab.model.run import Curve, Run, Seam
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.line import Jump, fit_line, jump_at
+
+SIDE = 20  # logs on each side of a seam that are compared (judgement)
+FEWEST = 5  # logs on a side
+REACH = 3  # earlier rates that a rate without overlap is continued from
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    jump: float = threshold(
+        0.1, unit="of the level before", low=0.01, high=100.0, source="judgement",
+        meaning="how far loss or learning rate jump at the seam",
+    )  # fmt: skip
+    sigmas: float = threshold(
+        5.0, unit="standard errors of the jump", low=1.0, high=100.0, source="judgement",
+        meaning="how clearly the jump of the loss stands out from the noise",
+    )  # fmt: skip
+
+
+def _jumped(facts: Facts, finding: Finding) -> bool:
+    return finding.severity != "info"
+
+
+REMEDIES = (
+    Remedy(
+        title="Nothing: the resume left no trace but {repeated:.0f} steps that were done twice",
+        why="Steps between the last checkpoint and the stop are lost in every resume.",
+        when_not="They are many: save more often.",
+        cost="none",
+        source="Transformers docs, Trainer checkpoints",
+        applies=lambda facts, finding: not _jumped(facts, finding),
+    ),
+    Remedy(
+        title="Resume with everything: trainer.train(resume_from_checkpoint=True), same max_steps, batch size and seed",
+        why="Loading the weights alone starts optimizer, schedule and data order anew; that is what a jump at the seam shows.",
+        when_not="The second part was meant to be a new stage with settings of its own.",
+        cost="rerun",
+        source="Transformers docs, Trainer checkpoints",
+        applies=_jumped,
+    ),
+    Remedy(
+        title="Check save_only_model: without optimizer and scheduler states a resume cannot be clean",
+        why="AdamW without its moments takes its first steps blindly.",
+        when_not="The checkpoint folder holds optimizer.pt and scheduler.pt.",
+        cost="none",
+        source="Transformers, TrainingArguments.save_only_model",
+        applies=_jumped,
+    ),
+)
+
+
+def _example(name: str, loss_jump: float, rate_times: float, fires: bool) -> Example:
+    def build() -> Run:
+        step = np.arange(1, 101) * 5
+        loss = synth.decay(100) + synth.noise(100, 0.02, seed=13)
+        rate = synth.cosine(100)
+        again = 50  # the second attempt begins after the checkpoint at step 250; the first had come to step 300
+        steps = np.concatenate([step[:60], step[again:]])
+        segment = np.repeat([0, 1], [60, 100 - again])
+        losses = np.concatenate([loss[:60], loss[again:] + loss_jump])
+        rates = np.concatenate([rate[:60], rate[again:] * rate_times])
+        run = synth.run_of(loss, rate=rate)
+        if name == "never restarted":
+            return run
+        logged = {
+            m: Curve.of(m, steps, v, segment=segment)
+            for m, v in (("train/loss", losses), ("train/learning_rate", rates))
+        }
+        return replace(run, logged=logged, seams=(Seam(segment=1, step=int(step[again]), reached=300),))
+
+    return Example(name, build, fires=fires, onset=(255, 255) if fires else None)
+
+
+@detector(
+    title="Resume seam",
+    kind="run",
+    needs={"train/loss": 4},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("weights only", 0.6, 1.0, True),
+        _example("schedule begun anew", 0.0, 1.8, True),
+        _example("a clean resume", 0.0, 1.0, True),
+        _example("never restarted", 0.0, 1.0, False),
+    ),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    seams = facts.run.seams
+    if not seams:
+        return
+    if len(facts.loss) < 2 * FEWEST:
+        raise NotApplicable("the run was restarted, but too few logs lie around the seam to compare")
+    repeated = sum(max(0, seam.reached - seam.step + 1) for seam in seams)
+    losses = [(seam, jump) for seam in seams if (jump := _loss_jump(facts, seam)) is not None]
+    loud = [(s, j) for s, j in losses if abs(j.sigmas) >= limits.sigmas and abs(j.size) >= limits.jump * abs(j.before)]
+    rates = [
+        (seam, times)
+        for seam in seams
+        if (times := _rate_times(facts, seam)) is not None and abs(times - 1) >= limits.jump
+    ]
+    said = [f"the loss jumped from {j.before:.4g} to {j.after:.4g} at step {s.step}" for s, j in loud]
+    said += [f"the learning rate jumped to {times:.3g} times what it was at step {s.step}" for s, times in rates]
+    where = ", ".join(str(s.step) for s in seams)
+    yield Finding(
+        severity="warning" if said else "info",
+        confidence=0.8 if said else 0.9,
+        metric="train/loss" if loud or not rates else "train/learning_rate",
+        headline=f"restarted at step {where}; "
+        + ("; ".join(said) if said else f"{repeated} steps were done twice, loss and learning rate go on as before"),
+        start_step=seams[0].step,
+        end_step=max(max(s.reached, s.step) for s in seams),
+        measured=(
+            Measured(name="repeated", value=float(repeated), unit="steps"),
+            *(
+                Measured(
+                    name="loss_jump",
+                    value=j.size / abs(j.before) if j.before else 0.0,
+                    unit="of the loss before",
+                    threshold=limits.jump,
+                    setting="resume-seam.jump",
+                )
+                for _, j in losses[:1]
+            ),
+            *(
+                Measured(
+                    name="rate_jump",
+                    value=times - 1,
+                    unit="of the rate before",
+                    threshold=limits.jump,
+                    setting="resume-seam.jump",
+                )
+                for _, times in rates[:1]
+            ),
+        ),
+        evidence=tuple(
+            Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="restart") for s in seams
+        ),
+    )
+
+
+def _loss_jump(facts: Facts, seam: Seam) -> Jump | None:
+    """What the winning line of the loss does at a seam, between it and its neighbours."""
+    others = [s.step for s in facts.run.seams if s is not seam]
+    low = max((s for s in others if s < seam.step), default=-1)
+    high = min((s for s in others if s > seam.step), default=np.iinfo(np.int64).max)
+    loss = facts.loss.take((facts.loss.step >= low) & (facts.loss.step < high))
+    if len(loss) < 2 * FEWEST:
+        return None
+    width = SIDE * float(np.median(np.diff(loss.step)))
+    return jump_at(loss.step.astype(np.float64), loss.value, seam.step - 0.5, width, 0.0, FEWEST)
+
+
+def _rate_times(facts: Facts, seam: Seam) -> float | None:
+    """The first learning rate after a seam over what the earlier attempt had, or was heading for, at that step."""
+    if not facts.has("train/learning_rate"):
+        return None
+    rows = facts.run.logged["train/learning_rate"].finite
+    old, new = rows.take(rows.segment < seam.segment), rows.take(rows.segment == seam.segment)
+    old = old.take(old.segment == old.segment.max()) if len(old) else old
+    if len(old) < REACH or not len(new):
+        return None
+    at = float(new.step[0])
+    if at <= old.step[-1]:
+        expected = float(np.interp(at, old.step, old.value))
+    else:
+        tail = old.take(np.arange(len(old) - REACH, len(old)))
+        expected = fit_line(tail.step.astype(np.float64), tail.value, at).level
+    peak = float(rows.value.max())
+    return float(new.value[0]) / expected if expected > 0.01 * peak else None
+
+
+def _value_at(facts: Facts, step: int) -> float:
+    place = min(int(np.searchsorted(facts.loss.step, step)), len(facts.loss) - 1)
+    return float(facts.loss.value[place])

@@ -1,0 +1,143 @@
+"""Too few evals to see overfitting, or none at all.
+
+What
+----
+The run was evaluated fewer than 4 times although it logged more than 50 train points, or it was never evaluated. Any
+eval or test metric counts, not the loss alone.
+
+Why
+---
+Overfitting, a stalled eval and the best checkpoint show in evals only. One eval at the end says where the run ended, not
+where it should have.
+
+Look-alikes
+-----------
+A short smoke test. Reinforcement learning (PPO, GRPO), whose reward is measured on fresh completions all the time. A run
+that was killed before its second eval.
+
+When it is wrong
+----------------
+When the model is evaluated elsewhere: by a separate job, or by a benchmark that logs to another place.
+
+Sources
+-------
+Google, Deep Learning Tuning Playbook: evaluate at regular step intervals; patterns.md: every 5 to 10 % of the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Measured, Point
+from curvelab.model.run import Run
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+
+EVALS_WANTED = 15  # evals in a run: one every 5 to 10 % of the steps (Tuning Playbook; patterns.md)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    evals: float = threshold(
+        4, unit="evals", low=1, high=1000, source="patterns.md: about 4",
+        meaning="with fewer evals than this, a minimum cannot be told from noise",
+    )  # fmt: skip
+    points: float = threshold(
+        50, unit="logged train points", low=0, high=1e6, source="patterns.md: about 50",
+        meaning="a run with no more train points than this is too short to ask for several evals",
+    )  # fmt: skip
+
+
+def _regular(facts: Facts, finding: Finding) -> Iterator[Change]:
+    steps = facts.run.planned_steps or facts.run.last_step or 0
+    yield Change(setting="eval_strategy", from_=facts.setting("eval_strategy"), to="steps")
+    if steps >= EVALS_WANTED:
+        yield Change(setting="eval_steps", from_=facts.setting("eval_steps"), to=round(steps / EVALS_WANTED))
+
+
+REMEDIES = (
+    Remedy(
+        title="Evaluate at regular step intervals, every 5 to 10 % of the steps",
+        why="{evals:.0f} evals cannot show a minimum, and without one the best checkpoint is a guess.",
+        when_not="A separate job evaluates the checkpoints.",
+        cost="rerun",
+        source="Google, Deep Learning Tuning Playbook; judgement for the share",
+        propose=_regular,
+    ),
+    Remedy(
+        title="If evals cost too much: a fixed sample of 100 to 1,000 examples, evaluated often",
+        why="A small eval set that is always the same shows a trend better than a large one that is seen once.",
+        when_not="The metric needs the full set to mean anything.",
+        cost="rerun",
+        source="Google, Deep Learning Tuning Playbook; judgement for the size",
+    ),
+)
+
+
+def _example(name: str, points: int, evals: int, fires: bool) -> Example:
+    def build() -> Run:
+        losses = synth.decay(evals, 2.9, 1.9) if evals else None
+        return synth.run_of(synth.decay(points) + synth.noise(points, 0.03), evals=losses)
+
+    return Example(name, build, fires=fires)
+
+
+@detector(
+    title="Sparse evals",
+    kind="run",
+    needs={"train/loss": 2},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("never evaluated", 120, 0, True),
+        _example("three evals in 120 points", 120, 3, True),
+        _example("four evals in 120 points", 120, 4, False),
+        _example("one eval in a short run", 50, 1, False),
+        _example("regular evals", 120, 12, False),
+    ),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    if facts.reinforced:
+        raise NotApplicable("the reward is measured on fresh completions; a run of this kind needs no separate eval")
+    evals, points = len(facts.evals), facts.run.points
+    if evals >= limits.evals or (evals and points <= limits.points):
+        return
+    loss = facts.curve("train/loss")
+    never = evals == 0
+    steps = ", ".join(str(s) for s in facts.evals)
+    yield Finding(
+        severity="info" if never else "warning",
+        confidence=0.95 if never or evals < limits.evals - 1 else 0.85,
+        metric="train/loss" if never else facts.eval_loss.metric,
+        headline=f"never evaluated: {points} logged train points and no eval metric"
+        if never
+        else f"{evals} {'eval' if evals == 1 else 'evals'} (step {steps}) beside {points} logged train points: too few to see a minimum",
+        start_step=int(loss.step[0]),
+        end_step=int(loss.step[-1]),
+        measured=(
+            Measured(
+                name="evals", value=float(evals), unit="evals", threshold=limits.evals, setting="sparse-eval.evals"
+            ),
+            Measured(
+                name="points",
+                value=float(points),
+                unit="train points",
+                threshold=limits.points,
+                setting="sparse-eval.points",
+            ),
+        ),
+        evidence=_marks(facts),
+    )
+
+
+def _marks(facts: Facts) -> tuple[Point, ...]:
+    evals = facts.eval_loss
+    return tuple(
+        Point(metric=evals.metric, step=int(s), value=float(v), label="eval")
+        for s, v in zip(evals.step, evals.value, strict=True)
+        if np.isin(s, facts.evals)
+    )

@@ -1,0 +1,191 @@
+"""Training became slower and stayed slower.
+
+What
+----
+Tokens, samples or steps per second, as logged during training, fall by 20 % or more from one level to another and stay
+there to the end. Where no speed was logged, the time between train logs tells it, under a stricter rule.
+
+Why
+---
+The same run costs more from then on. Usual causes: a GPU that throttles or is shared, a data loader that falls behind
+(cache lost, slow disk), memory close to its limit, longer samples.
+
+Look-alikes
+-----------
+A slow first log (compilation, cache). A pause for an eval or a checkpoint. A short dip that recovers. Steps of a few
+milliseconds, whose time is that of the logger.
+
+When it is wrong
+----------------
+When samples get longer on purpose (a curriculum, packing off): steps per second fall then and tokens per second do not.
+
+Sources
+-------
+patterns.md: a sustained 20 %, critical below 50 % of the baseline; PyTorch, Performance Tuning Guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.run import Curve, Run
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.shift import Split, best_split
+
+SPEEDS = ("train/tokens_per_second", "train/samples_per_second", "train/steps_per_second")
+TIMES = ("train/step_time", "train/time_per_step", "train/iteration_time")
+CRITICAL = 0.5  # of the baseline (patterns.md)
+FEWEST = 12  # points; fewer show no two levels (judgement)
+SHORTEST_LOG = 1.0  # seconds between two logs, below which their distance is the logger's time and not the training's
+CLOCK_RULE = 1.75  # times the drop that a logged speed needs: clock times also hold evals, checkpoints, other users
+CERTAIN = 4.0  # standard errors of the difference of the two levels (judgement)
+HELD = 0.8  # share of the later points that stay on the low side (judgement)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    drop: float = threshold(
+        0.2, unit="of the speed before", low=0.01, high=1.0, source="patterns.md: 20 %",
+        meaning="how far the speed falls, from one level to the next",
+    )  # fmt: skip
+
+
+REMEDIES = (
+    Remedy(
+        title="Look at the machine around step {start_step}: GPU clocks and temperature, other jobs, disk and network",
+        why="Speed fell by {drop:.0%} at one step; the settings of a run do not change in the middle, its surroundings do.",
+        when_not="The data become longer there on purpose.",
+        cost="none",
+        source="judgement",
+    ),
+    Remedy(
+        title="If the data loader is behind: more workers, pinned memory, data on a local disk",
+        why="A cold or evicted file cache slows a run from some step on.",
+        when_not="GPU utilisation stayed high after the drop.",
+        cost="resume",
+        source="PyTorch, Performance Tuning Guide",
+        propose=lambda facts, finding: _more_workers(facts),
+    ),
+)
+
+
+def _more_workers(facts: Facts) -> Iterator[Change]:
+    workers = facts.setting("dataloader_num_workers")
+    if isinstance(workers, int) and workers < 4:
+        yield Change(setting="dataloader_num_workers", from_=workers, to=4)
+
+
+def _example(name: str, after: float, fires: bool, until: int = 80) -> Example:
+    def build() -> Run:
+        speed = 20_000 * np.exp(synth.noise(80, 0.06, seed=8))
+        speed[40:until] *= after
+        return synth.run_of(synth.decay(80), more={"train/tokens_per_second": speed})
+
+    return Example(name, build, fires=fires, onset=(195, 215) if fires else None)
+
+
+@detector(
+    title="Throughput drop",
+    kind="run",
+    needs={"train/loss": FEWEST},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("to a half", 0.5, True),
+        _example("by a third", 0.67, True),
+        _example("by a tenth", 0.9, False),
+        _example("a dip that recovers", 0.5, False, until=55),
+    ),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    speed, unit, clocked = _speed(facts)
+    split = best_split(speed.value)
+    wanted = min(0.9, limits.drop * (CLOCK_RULE if clocked else 1.0))
+    if split is None or not _stays_down(speed.value, split, wanted):
+        return
+    left = split.after / split.before
+    start = int(speed.step[split.index])
+    yield Finding(
+        severity="critical" if left < CRITICAL else "warning",
+        confidence=(0.6 if clocked else 0.75) + 0.2 * min(1.0, (1 - left - wanted) / 0.3),
+        metric=speed.metric,
+        headline=f"speed fell by {1 - left:.0%} at step {start}, from {split.before:,.4g} to {split.after:,.4g} {unit}, and stayed there"
+        + (" (from the times of the train logs)" if clocked else ""),
+        start_step=start,
+        end_step=int(speed.step[-1]),
+        measured=(
+            Measured(
+                name="drop",
+                value=1 - left,
+                unit="of the speed before",
+                threshold=wanted,
+                setting="throughput-drop.drop",
+            ),
+            Measured(name="before", value=split.before, unit=unit),
+            Measured(name="after", value=split.after, unit=unit),
+        ),
+        evidence=(
+            Span(metric=speed.metric, start_step=start, end_step=int(speed.step[-1]), label=f"{1 - left:.0%} slower"),
+        )
+        if clocked or speed.metric in TIMES
+        else (
+            Level(
+                metric=speed.metric, value=split.before, start_step=int(speed.step[0]), end_step=start, label="before"
+            ),
+            Level(
+                metric=speed.metric, value=split.after, start_step=start, end_step=int(speed.step[-1]), label="after"
+            ),
+        ),
+    )
+
+
+def _stays_down(speed: np.ndarray, split: Split, drop: float) -> bool:
+    """Whether the later level is lower by `drop` beyond doubt, for nearly all later points and for the last quarter."""
+    low = (1 - drop) * split.before
+    later = speed[split.index :]
+    last = speed[-max(3, len(speed) // 4) :]
+    certain = split.before - split.after >= CERTAIN * split.error
+    middle = 0.5 * (split.before + split.after)
+    return bool(split.after <= low and np.median(last) <= low and certain and np.mean(later < middle) >= HELD)
+
+
+def _speed(facts: Facts) -> tuple[Curve, str, bool]:
+    """(speed, its unit, whether it was read off the clock). Raises NotApplicable when no speed can be told."""
+    for metric in (*SPEEDS, *TIMES):
+        curve = facts.finite(metric)
+        curve = curve.take(curve.value > 0)
+        if len(curve) >= FEWEST:
+            per_second = metric.removeprefix("train/").replace("_per_second", "/s").replace("_", " ")
+            if metric in SPEEDS:
+                return curve, per_second, False
+            return _replaced(curve, 1 / curve.value), "steps/s", False
+    clock = _clock(facts)
+    if len(clock) < FEWEST:
+        raise NotApplicable(
+            "no speed was logged, and the times of the train logs are missing, too few or too short to tell it"
+        )
+    return clock, "steps/s", True
+
+
+def _clock(facts: Facts) -> Curve:
+    """Steps per second between train logs: without intervals that hold an eval or a restart; empty when logs are too close."""
+    loss = facts.curve("train/loss")
+    loss = loss.take(np.isfinite(loss.wall_time))
+    seconds, steps = np.diff(loss.wall_time), np.diff(loss.step)
+    same = (np.diff(loss.segment) == 0) & (seconds > 0) & (steps > 0)
+    first = np.searchsorted(facts.evals, loss.step[:-1], side="left")
+    same &= first == np.searchsorted(facts.evals, loss.step[1:], side="right")
+    if same.sum() < FEWEST or float(np.median(seconds[same])) < SHORTEST_LOG:
+        return loss.take(np.zeros(len(loss), dtype=bool))
+    after = loss.take(np.flatnonzero(same) + 1)
+    return _replaced(after, steps[same] / seconds[same])
+
+
+def _replaced(curve: Curve, value: np.ndarray) -> Curve:
+    return Curve.of(curve.metric, curve.step, value)

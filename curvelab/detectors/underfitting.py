@@ -1,0 +1,174 @@
+"""The loss barely falls: it ends near where it began, or near the level of guessing.
+
+What
+----
+From its start to its best level the train loss falls by a few percent at most over a run that is long enough to tell, and
+eval does not say otherwise. Or it ends close to ln(vocabulary), the loss of a model that guesses.
+
+Why
+---
+The model has learned next to nothing: a learning rate that is far too low, nothing to train (frozen weights, wrong
+adapters), or labels that carry no information.
+
+Look-alikes
+-----------
+A short run that is still falling fast. A run that was resumed from a good checkpoint and has little left to gain: its
+loss is far below the level of guessing. A diverged run.
+
+When it is wrong
+----------------
+When fine-tuning starts from a model that already knows the task; without the vocabulary size in the log this cannot be
+told apart, and the confidence is lower.
+
+Sources
+-------
+patterns.md; Google, Deep Learning Tuning Playbook; TRL docs, LoRA Without Regret.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.level import MEDIAN_COST, noise_of
+from curvelab.signals.noise import block_medians
+
+BLOCKS = 6  # stretches whose medians are compared: long enough to pass over the noise
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    fall: float = threshold(
+        0.03, unit="of the starting loss", low=0.0, high=1.0, source="judgement",
+        meaning="a run that fell by less, its uncertainty included, has barely learned",
+    )  # fmt: skip
+    chance: float = threshold(
+        0.85, unit="of ln(vocabulary)", low=0.0, high=1.0, source="judgement: S2 and S5 of patterns.md give ln(V) itself",
+        meaning="a loss that ends above this is near the level of guessing",
+    )  # fmt: skip
+    points: float = threshold(
+        24, unit="logs", low=4, high=1e6, source="judgement",
+        meaning="a shorter run may still be falling fast",
+    )  # fmt: skip
+
+
+def _higher_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
+    rate = facts.setting("learning_rate")
+    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate * 4:.2g}") if isinstance(rate, float) else None)
+
+
+REMEDIES = (
+    Remedy(
+        title="Raise the learning rate by 2 to 5x (typical: 1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
+        why="The loss fell by only {fall:.1%} in the whole run.",
+        when_not="The loss is at the level of guessing although the rate is in the usual range: then look at the labels.",
+        cost="rerun",
+        source="Google, Deep Learning Tuning Playbook; Unsloth, LoRA hyperparameters guide",
+        propose=_higher_rate,
+    ),
+    Remedy(
+        title="Check what trains: number of trainable parameters, LoRA on all linear layers, the label mask",
+        why="A model whose weights cannot move ends where it began.",
+        when_not="The same set-up trained well before.",
+        cost="none",
+        source="TRL docs, LoRA Without Regret",
+    ),
+    Remedy(
+        title="Train for more steps",
+        why="The loss may simply not have had the time.",
+        when_not="It is flat: more of the same will not help.",
+        cost="resume",
+        source="Google, Deep Learning Tuning Playbook",
+    ),
+)
+
+
+def _example(name: str, fires: bool) -> Example:
+    def build() -> object:
+        n = 120
+        loss = 5.4 - 0.02 * np.arange(n) / n
+        config = {}
+        if name == "learns":
+            loss = synth.decay(n, 3.0, 2.4)
+        elif name == "at chance":
+            loss, config = 5.55 + 5 * np.exp(-np.arange(n) / 4), {"vocab_size": 260}
+        elif name == "too short":
+            loss = loss[:14]
+        return synth.run_of(loss + synth.noise(len(loss), 0.02, seed=14), config=config)
+
+    return Example(name, build, fires=fires, onset=(0, 60) if fires else None)  # type: ignore[arg-type]
+
+
+@detector(
+    title="Underfitting",
+    kind="curve",
+    needs={"train/loss": 6},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(
+        _example("barely falls", True),
+        _example("at chance", True),
+        _example("learns", False),
+        _example("too short", False),
+    ),
+    yields_to=("vanishing-gradients", "non-finite", "divergence"),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    if facts.around_zero:
+        raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
+    step, value = facts.loss.step, facts.loss.value
+    n = len(value)
+    if n < limits.points:
+        raise NotApplicable(f"train/loss has {n} measured points, {limits.points:.0f} are needed")
+    width = max(3, n // 10)
+    first, end = float(np.median(value[:width])), float(np.median(value[-width:]))
+    if first <= 0:
+        raise NotApplicable("the loss is zero from the start: nothing is left to learn")
+    noise = noise_of(value)
+    start = facts.start_level if facts.start_level > first + 3 * noise else first  # one noisy first point is no level
+    best = float(block_medians(value, BLOCKS)[1].min())
+    doubt = 2 * MEDIAN_COST * noise * math.sqrt(2 / width)
+    fall = (start - best) / first
+    chance = _share_of_chance(facts, end)
+    guessing = chance is not None and limits.chance <= chance <= 1.1
+    barely = fall <= limits.fall
+    diverged = end > first + max(0.1 * first, 2 * doubt)
+    if diverged or not (guessing or barely) or (not guessing and _eval_learned(facts, limits)):
+        return
+    against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
+    near = f", {chance:.0%} of ln(vocabulary)" if guessing and chance is not None else ""
+    yield Finding(
+        severity="warning",
+        confidence=(0.85 if guessing else 0.65) - (0.1 if n < 50 else 0.0),
+        metric="train/loss",
+        headline=f"train/loss ends at {end:.4g}{near}; it began at {start:.4g} and fell by {max(0.0, (start - end) / abs(start)):.1%}",
+        start_step=int(step[0]),
+        end_step=int(step[-1]),
+        measured=(
+            Measured(name="fall", value=fall, unit="of the starting loss", threshold=limits.fall, setting="underfitting.fall"),
+            *((against,) if chance else ()),
+        ),
+        evidence=(
+            Span(metric="train/loss", start_step=int(step[0]), end_step=int(step[-1]), label="barely falls"),
+            Level(metric="train/loss", value=start, label=f"start {start:.4g}"),
+        ),
+    )  # fmt: skip
+
+
+def _share_of_chance(facts: Facts, level: float) -> float | None:
+    """The level as a share of ln(vocabulary), the loss of guessing; None when the vocabulary is not in the log."""
+    size = facts.setting("vocab_size")
+    return level / math.log(size) if isinstance(size, int) and size > 2 else None
+
+
+def _eval_learned(facts: Facts, limits: Thresholds) -> bool:
+    """Whether the eval loss fell clearly more than the train loss did."""
+    evals = facts.eval_loss.value
+    return len(evals) >= 3 and evals[0] > 0 and float(evals[0] - evals.min()) / float(evals[0]) > 1.5 * limits.fall

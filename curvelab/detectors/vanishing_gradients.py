@@ -1,0 +1,144 @@
+"""The gradient norm is next to nothing while the loss is not solved: nothing can be learned.
+
+What
+----
+train/grad_norm lies near zero throughout, or collapses to near zero, while the loss stands still at an unsolved level.
+
+Why
+---
+No gradient reaches the weights. The steps cost time and change nothing: dead activations, everything frozen or masked,
+gradient checkpointing without input gradients, or an initialisation that is far too small.
+
+Look-alikes
+-----------
+A solved run, whose gradients are small because there is nothing left to learn. The rare exact zeros of GRPO, where all
+answers of a group got the same reward.
+
+When it is wrong
+----------------
+When only very few parameters train, the norm is small by nature although the loss falls.
+
+Sources
+-------
+patterns.md; axolotl docs, Training Stability & Debugging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvelab import synth
+from curvelab.facts import Facts
+from curvelab.model.finding import Finding, Level, Measured, Span
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    tiny: float = threshold(
+        1e-4, unit="of the loss", low=0.0, high=1.0,
+        source="judgement: healthy runs measured have norms of 0.05 to 100 times their loss",
+        meaning="a norm below this share of the loss is near zero",
+    )  # fmt: skip
+    collapsed: float = threshold(
+        1e-3, unit="of the earlier norm", low=0.0, high=1.0, source="judgement",
+        meaning="a norm that fell below this share of its earlier level has collapsed",
+    )  # fmt: skip
+    share: float = threshold(
+        0.3, unit="of the run", low=0.05, high=1.0, source="patterns.md: a third of the run as for a plateau",
+        meaning="how long the norm must have been near zero at the end",
+    )  # fmt: skip
+    solved: float = threshold(
+        0.1, unit="of the starting loss", low=0.0, high=1.0, source="patterns.md: about a tenth",
+        meaning="below this the task is solved and small gradients are fine",
+    )  # fmt: skip
+
+
+REMEDIES = (
+    Remedy(
+        title="Count the trainable parameters and print the gradient of each layer for one batch",
+        why="A norm of {median_norm:.2g} means that next to nothing reaches the weights.",
+        when_not="Never: it takes a minute.",
+        cost="none",
+        source="axolotl docs, Training Stability & Debugging",
+    ),
+    Remedy(
+        title="With gradient checkpointing and adapters: model.enable_input_require_grads()",
+        why="Checkpointed blocks pass no gradient when their inputs need none.",
+        when_not="Gradient checkpointing is off.",
+        cost="rerun",
+        source="Transformers docs, PEFT with gradient checkpointing",
+        applies=lambda facts, finding: facts.setting("gradient_checkpointing") is not False,
+    ),
+    Remedy(
+        title="Check the label mask, the initialisation and dead activations; lower a rate that killed them",
+        why="Labels that are all masked, or units that are stuck at zero, give no gradient.",
+        when_not="The norm was normal and the loss solved.",
+        cost="rerun",
+        source="axolotl docs; judgement",
+    ),
+)
+
+
+def _example(name: str, fires: bool) -> Example:
+    def build() -> object:
+        n = 120
+        loss = np.full(n, 5.5)
+        norms = 1e-8 * np.exp(synth.noise(n, 0.1, seed=11))
+        if name == "solved":
+            loss = 3 * np.exp(-np.arange(n) / 6.0) + 1e-6
+        elif name == "few parameters":
+            loss, norms = synth.decay(n), np.full(n, 0.03)
+        return synth.run_of(loss, norms=norms)
+
+    return Example(name, build, fires=fires, onset=(0, 10) if fires else None)  # type: ignore[arg-type]
+
+
+@detector(
+    title="Vanishing gradients",
+    kind="curve",
+    needs={"train/loss": 6, "train/grad_norm": 6},
+    thresholds=Thresholds,
+    remedies=REMEDIES,
+    examples=(_example("dead", True), _example("solved", False), _example("few parameters", False)),
+    yields_to=("non-finite", "divergence"),
+)
+def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    if facts.around_zero:
+        raise NotApplicable("the loss changes sign: zero gradients are normal where all rewards are equal (GRPO)")
+    norms, value = facts.finite("train/grad_norm"), facts.loss.value
+    if len(value) < 6:
+        raise NotApplicable(f"train/loss has {len(value)} measured points, 6 are needed")
+    end = float(np.median(value[-max(3, len(value) // 10) :]))
+    if end <= limits.solved * facts.start_level:
+        return
+    usual = float(np.median(norms.value[: max(3, len(norms) // 4)]))
+    near_zero = norms.value < max(limits.tiny * abs(end), limits.collapsed * usual)
+    alive = np.flatnonzero(~near_zero)
+    first = int(alive[-1]) + 1 if len(alive) else 0
+    if first >= len(norms):
+        return
+    start, last = int(norms.step[first]), int(norms.step[-1])
+    share = (last - start) / facts.length
+    if share < limits.share:
+        return
+    level = float(np.median(norms.value[first:]))
+    yield Finding(
+        severity="critical",
+        confidence=0.75 + 0.2 * min(1.0, share),
+        metric="train/grad_norm",
+        headline=f"the gradient norm is about {level:.2g} since step {start} while train/loss stands at {end:.4g}",
+        start_step=start,
+        end_step=last,
+        measured=(
+            Measured(name="median_norm", value=level, threshold=limits.tiny * abs(end), setting="vanishing-gradients.tiny"),
+            Measured(name="share", value=share, unit="of the run", threshold=limits.share, setting="vanishing-gradients.share"),
+        ),
+        evidence=(
+            Span(metric="train/grad_norm", start_step=start, end_step=last, label="near zero"),
+            Level(metric="train/loss", value=end, start_step=start, end_step=last, label=f"{end:.4g}"),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""How to draw: a Panel -> SVG, by matplotlib. No text of a log enters a picture; it stands in the HTML key below.
+
+Everything is placed between 0 and 1 by Scale before matplotlib sees it, so that 1e308 is as harmless as 1.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from curvelab.model.finding import Level, Point, Trend
+from curvelab.report.canvas import COLOURS, LETTER, TEXT_SIZE, Canvas, Floats
+from curvelab.report.curves import Line
+from curvelab.report.marks import draw_above, draw_below, height_above
+from curvelab.report.pictures import EVAL_LOSS, EVAL_SHAPES, Panel
+from curvelab.report.scale import Scale, scale_for, step_ticks
+from curvelab.report.svg import themed
+
+VARIABLES = {code: name for name, code in COLOURS.items()}
+EVAL_MARKERS = {"eval-0": "D", "eval-1": "s", "eval-2": "^"}
+MOST_MARKERS = 60  # of an eval curve; more are drawn as a line
+MOST_SPOILT = 200  # stretches of non-finite values
+TICK_HEIGHT, TICK_WIDTH = 40, 75  # px, least distance of ticks
+TOP, RIGHT, BOTTOM = 8.0, 20.0, 26.0  # px, margins
+GAP = 6  # px, between labels and picture
+RESET = ("agg.", "axes.", "figure.", "font.", "hatch.", "lines.", "patch.", "path.", "savefig.", "svg.", "text.")
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The settings of all pictures, whatever the user's matplotlibrc says; put back afterwards."""
+    defaults = {name: mpl.rcParamsDefault[name] for name in mpl.rcParamsDefault if name.startswith(RESET)}
+    ours: dict[Any, Any] = {
+        "svg.hashsalt": "curvelab",
+        "svg.fonttype": "none",
+        "font.family": ["DejaVu Sans"],
+        "font.size": TEXT_SIZE,
+        "path.simplify_threshold": 0.2,
+        "text.parse_math": False,
+    }
+    with mpl.rc_context({**defaults, **ours}):
+        yield
+
+
+def draw(panel: Panel, width: int, height: int, prefix: str, kind: str) -> Markup:
+    """The SVG of a panel, width x height CSS pixels plus the rows that its findings need. Use inside `drawing()`."""
+    scale = scale_of(panel)
+    ticks = scale.ticks(max(3, height // TICK_HEIGHT))
+    left = max([len(label) for _, label in ticks], default=1) * LETTER + 2 * GAP
+    inner_width, inner_height = width - left - RIGHT, height - TOP - BOTTOM
+    total = height + height_above(panel, inner_width)
+    figure = Figure(figsize=(width / 72, total / 72), dpi=72, frameon=False)
+    FigureCanvasSVG(figure)
+    box = (left / width, BOTTOM / total, inner_width / width, inner_height / total)
+    axes = figure.add_axes(box, xlim=(0, 1), ylim=(0, 1))
+    canvas = Canvas(axes, panel, scale, inner_width, inner_height)
+    _frame(canvas, ticks)
+    draw_below(canvas)
+    for one, colour in _coloured(panel.lines):
+        _line(canvas, one, colour)
+    draw_above(canvas)
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata=NO_METADATA)
+    return themed(out.getvalue(), VARIABLES, prefix, panel.alt, kind)
+
+
+def scale_of(panel: Panel) -> Scale:
+    """The value axis of a panel: its curves and marks, and its thresholds where they are not far away."""
+    points = [mark.value for mark in panel.marks if isinstance(mark, Point)]
+    ends = [v for mark in panel.marks if isinstance(mark, Trend) for v in (mark.start_value, mark.end_value)]
+    marked = np.array([*points, *ends], dtype=np.float64)
+    levels = [mark.value for mark in panel.marks if isinstance(mark, Level)]
+    return scale_for(np.concatenate([*(one.value for one in panel.lines), marked]), levels)
+
+
+def _coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:
+    """Each curve with the name of its colour: evals in the order of the key, everything else as train."""
+    evals = iter(EVAL_SHAPES)
+    return [(one, next(evals) if EVAL_LOSS.match(one.metric) else "train") for one in lines]
+
+
+def _frame(canvas: Canvas, ticks: list[tuple[float, str]]) -> None:
+    """Grid, labels and the base line; no box. As plain texts and lines: matplotlib's ticks cost half of the time."""
+    canvas.axes.set_axis_off()
+    for at, text in ticks:
+        canvas.plot("grid", [0, 1], [at, at], color=COLOURS["grid"], linewidth=0.8, zorder=0)
+        canvas.write(-GAP / canvas.width, at, text, ha="right", va="center_baseline", color=COLOURS["muted"])
+    canvas.plot("base", [0, 1], [0, 0], color=COLOURS["muted"], linewidth=0.8, clip_on=False, zorder=0)
+    panel = canvas.panel
+    steps = step_ticks(panel.first, panel.last, max(3, int(canvas.width // TICK_WIDTH)))
+    for at, text in _spaced([(canvas.along(step), text) for step, text in steps], canvas.width):
+        canvas.write(at, -GAP / canvas.height, text, va="top", color=COLOURS["muted"])
+
+
+def _spaced(labels: list[tuple[float, str]], width: float) -> list[tuple[float, str]]:
+    """The labels that fit: those that would touch their left neighbour or leave the picture are left out."""
+    kept: list[tuple[float, str]] = []
+    free = -2.0 * GAP
+    for at, text in labels:
+        half = len(text) * LETTER / 2
+        if at * width - half >= free and at * width + half <= width + RIGHT:
+            kept.append((at, text))
+            free = at * width + half + 10
+    return kept
+
+
+def _line(canvas: Canvas, one: Line, colour: str) -> None:
+    """A curve: evals as joined markers; others faint as logged, with the trend on top; bad values as a rug."""
+    x, y = canvas.all_along(one.step), canvas.scale.place(one.value)
+    paint, alone = COLOURS[colour], _alone(y)
+    if colour in EVAL_MARKERS and len(x) <= MOST_MARKERS:
+        canvas.plot("eval", x, y, color=paint, linewidth=1.3, linestyle=(0, (5, 2)))
+        canvas.plot("eval", x, y, color=paint, marker=EVAL_MARKERS[colour], markersize=4.5, markeredgewidth=0)
+    elif one.trend is None:
+        canvas.plot("raw", x, y, color=paint, linewidth=1.5)
+        canvas.plot("raw", x[alone], y[alone], color=paint, marker="o", markersize=4, markeredgewidth=0)
+    else:
+        canvas.plot("raw", x, y, color=paint, linewidth=0.9, alpha=0.5)
+        canvas.plot("raw", x[alone], y[alone], color=paint, marker="o", markersize=3, markeredgewidth=0)
+        step, smooth = one.trend
+        canvas.plot("trend", canvas.all_along(step), canvas.scale.place(smooth), color=paint, linewidth=2)
+    row = 0.04 if colour in EVAL_MARKERS else 0.012  # two rugs do not cover each other
+    for start, end in one.spoilt[:MOST_SPOILT]:
+        a, b = canvas.along(start) - 0.001, canvas.along(end) + 0.001
+        canvas.plot("spoilt", [a, b], [row, row], color=paint, linewidth=5, solid_capstyle="butt")
+
+
+def _alone(y: Floats) -> NDArray[np.int64]:
+    """Rows of finite values without a finite neighbour: a line would not show them."""
+    good = np.isfinite(y)
+    sides = np.concatenate([[False], good, [False]])
+    return np.flatnonzero(good & ~sides[:-2] & ~sides[2:])

@@ -1,0 +1,100 @@
+"""Numbers, steps, shares and durations as a person writes them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from curvelab.model.finding import Measured
+from curvelab.report.plain import clean
+
+PERCENT = "\u202f%"  # a narrow space that does not break
+UNKNOWN = "not in the log"
+LONGEST_SETTING = 160
+
+
+def count(number: int) -> str:
+    """1234567 -> "1,234,567"."""
+    return f"{number:,}"
+
+
+def value(number: float) -> str:
+    """Four significant digits, thousands grouped, "2e-5" for the very small and "1.2e9" for the very large."""
+    if not math.isfinite(number):
+        return "NaN" if math.isnan(number) else ("Inf" if number > 0 else "-Inf")
+    size = abs(number)
+    if number == int(number) and size < 1e7:
+        return f"{int(number):,}"
+    if size >= 1e6 or size < 1e-3:
+        return scientific(number)
+    return f"{number:,.0f}" if size >= 1000 else f"{number:.4g}"
+
+
+def scientific(number: float, digits: int = 3) -> str:
+    """2e-05 -> "2e-5"."""
+    mantissa, _, exponent = f"{number:.{digits - 1}e}".partition("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{int(exponent)}"
+
+
+def percent(share: float) -> str:
+    """0.895 -> "89.5 %"; shares near 0 or 1 are not rounded to it."""
+    if not math.isfinite(share) or abs(share) >= 1e4:
+        return value(share * 100 if math.isfinite(share) else share) + PERCENT
+    hundred = 100 * share
+    rounded = round(hundred, 1 if abs(hundred) >= 1 else 2)
+    if rounded == 100 and hundred < 100:
+        rounded = 99.9
+    return f"{rounded:,.10g}{PERCENT}"
+
+
+def steps(start: int | None, end: int | None = None) -> str:
+    """ "step 224", "steps 24–420", or an empty string when no step is known."""
+    if start is None:
+        return "" if end is None else f"up to step {count(end)}"
+    if end is None or end == start:
+        return f"step {count(start)}"
+    return f"steps {count(start)}–{count(end)}"
+
+
+def duration(seconds: float) -> str:
+    """Two largest units: "2 h 13 min", "3 d 4 h", "45 s"."""
+    left = max(0, round(seconds)) if math.isfinite(seconds) else 0
+    parts: list[tuple[int, str]] = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number or parts:
+            parts.append((number, name))
+    return " ".join(f"{count(number)} {name}" for number, name in parts[:2] if number) or "0 s"
+
+
+def amount(number: float, unit: str) -> str:
+    """A number with its unit; a unit that begins with "of " makes it a share."""
+    if unit.startswith("of ") and abs(number) < 20:
+        return percent(number)
+    return value(number) + ("\u202f×" if unit.startswith("of ") else "")
+
+
+def measured(one: Measured) -> tuple[str, str, str]:
+    """(value, unit, threshold) in words; the threshold is empty where there is none."""
+    threshold = "" if one.threshold is None else amount(one.threshold, one.unit)
+    return amount(one.value, one.unit), clean(one.unit, 60), threshold
+
+
+def setting(given: Any) -> str:
+    """A hyperparameter's value in short: true, 2e-5, ["q_proj", "v_proj"]."""
+    if given is None:
+        return "null"
+    if isinstance(given, bool):
+        return "true" if given else "false"
+    if isinstance(given, int):
+        return clean(given, LONGEST_SETTING)
+    if isinstance(given, float):
+        if not math.isfinite(given):
+            return value(given)
+        exact = repr(given)
+        return exact.removesuffix(".0") if "e" not in exact else exact.replace("e-0", "e-").replace("e+", "e")
+    if isinstance(given, str):
+        return clean(given, LONGEST_SETTING)
+    return clean(json.dumps(given, ensure_ascii=False, default=str), LONGEST_SETTING)

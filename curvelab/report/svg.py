@@ -1,0 +1,187 @@
+"""SVG for a page: matplotlib's output made small, themed and harmless; sparklines by hand."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from curvelab.model.result import Thinned
+from curvelab.report.scale import scale_for
+from curvelab.signals.thinning import min_max_rows
+
+SVG = "{http://www.w3.org/2000/svg}"
+LINK = "{http://www.w3.org/1999/xlink}href"
+MARK = "mark-"  # a gid that begins so becomes a class of the page: mark-span -> class="span"
+SPARK_WIDTH, SPARK_HEIGHT = 120, 28
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_TOKEN = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_DROPPED = frozenset(("font", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"))
+
+
+def themed(svg: str, colours: Mapping[str, str], prefix: str, alt: str, kind: str) -> Markup:
+    """Matplotlib's SVG for use inside a page.
+
+    colours  "#rrggbb" -> name of the CSS variable that stands for it, so that both themes are legible
+    prefix   makes the ids of this picture its own in the page
+    alt      what the picture shows, for those who cannot see it
+    kind     class of the <svg> element
+    """
+    root = ET.fromstring(svg)
+    box = root.attrib["viewBox"]
+    root.attrib.clear()
+    root.attrib.update({"class": kind, "viewBox": _rounded(box, 1), "role": "img", "aria-label": alt})
+    for dropped in ("metadata", "style"):
+        for parent in root.iter():
+            for child in parent.findall(f"{SVG}{dropped}"):
+                parent.remove(child)
+    found = dict.fromkeys(re.findall(r"(?:url\(|href=\")#([\w-]+)", svg))
+    used = {name: f"{prefix}{number}" for number, name in enumerate(found)}
+    for element in root.iter():
+        _slim(element, colours, used)
+    _flatten(root)
+    text = (
+        ET.tostring(root, encoding="unicode").replace("ns0:", "").replace(' xmlns:ns0="http://www.w3.org/2000/svg"', "")
+    )
+    return Markup(re.sub(r">\s+<", "><", text.replace(" />", "/>")))
+
+
+def _slim(element: ET.Element, colours: Mapping[str, str], used: Mapping[str, str]) -> None:
+    """One element: colours to variables, ids that are not used dropped, numbers rounded, comments of style merged."""
+    attributes = element.attrib
+    name = attributes.pop("id", "")
+    if name.startswith(MARK):
+        attributes["class"] = name.removeprefix(MARK).rstrip("0123456789_")
+    elif name in used:
+        attributes["id"] = used[name]
+    target = attributes.pop(LINK, None)
+    if target is not None:
+        attributes["href"] = f"#{used[target[1:]]}" if element.tag == f"{SVG}use" else target
+    if "clip-path" in attributes:
+        attributes["clip-path"] = _own_ids(attributes["clip-path"], used)
+    if "style" in attributes:
+        _style(attributes, colours, used)
+    if "d" in attributes:
+        attributes["d"] = short_path(attributes["d"], fine=element.get("id") is not None)
+    for key in ("x", "y", "width", "height"):
+        if key in attributes:
+            attributes[key] = _rounded(attributes[key], 1)
+    if attributes.get("transform", "").startswith("rotate(-0 "):
+        del attributes["transform"]
+    element.text = element.text if element.text and element.text.strip() else None
+    element.tail = None
+
+
+def _style(attributes: dict[str, str], colours: Mapping[str, str], used: Mapping[str, str]) -> None:
+    kept = []
+    for part in attributes.pop("style").split(";"):
+        name, _, value = (piece.strip() for piece in part.partition(":"))
+        if name == "text-anchor":
+            attributes["text-anchor"] = value
+        elif name and name not in _DROPPED:
+            value = re.sub(r"#[0-9a-f]{6}", lambda m: f"var(--{colours[m[0]]})" if m[0] in colours else m[0], value)
+            kept.append(f"{name}:{_own_ids(value, used)}")
+    if kept:
+        attributes["style"] = ";".join(kept)
+
+
+def _own_ids(value: str, used: Mapping[str, str]) -> str:
+    return re.sub(r"url\(#([\w-]+)\)", lambda m: f"url(#{used[m[1]]})", value)
+
+
+def _flatten(root: ET.Element) -> None:
+    """Take the children of groups that say nothing into their parents, and a style that all share to the group."""
+    for parent in list(root.iter()):
+        children: list[ET.Element] = []
+        for child in parent:
+            _unpack(child, children)
+        parent[:] = children
+    for parent in root.iter(f"{SVG}g"):
+        styles = {child.get("style", "") for child in parent}
+        if len(parent) > 1 and len(styles) == 1 and "style" not in parent.attrib and styles != {""}:
+            parent.set("style", styles.pop())
+            for child in parent:
+                del child.attrib["style"]
+
+
+def _unpack(element: ET.Element, into: list[ET.Element]) -> None:
+    if element.tag == f"{SVG}g" and not element.attrib:
+        for child in element:
+            _unpack(child, into)
+    elif element.tag not in (f"{SVG}g", f"{SVG}defs") or len(element):
+        into.append(element)
+
+
+def short_path(path: str, fine: bool = False) -> str:
+    """A path with relative lines and one decimal (two when `fine`): about a third of the bytes."""
+    scale = 100 if fine else 10
+    digits = 2 if fine else 1
+    tokens = _TOKEN.findall(path)
+    if fine or {t for t in tokens if t.isalpha()} - {"M", "L"}:
+        return _rounded(path, digits)
+    out: list[str] = []
+    x = y = i = 0
+    command = ""
+    while i < len(tokens):
+        if tokens[i].isalpha():
+            command, i = tokens[i], i + 1
+        to_x, to_y = round(float(tokens[i]) * scale), round(float(tokens[i + 1]) * scale)
+        i += 2
+        if command == "M":
+            out.append(f"M{_short(to_x, scale)} {_short(to_y, scale)}")
+        elif (to_x, to_y) != (x, y):
+            right, down = _short(to_x - x, scale), _short(to_y - y, scale)
+            start = (
+                right if out[-1][0] != "M" and right.startswith("-") else f"{'l' if out[-1][0] == 'M' else ' '}{right}"
+            )
+            out.append(start + (down if down.startswith("-") else f" {down}"))
+        elif out[-1][0] == "M":
+            out.append("l0 0")
+        x, y = to_x, to_y
+    return "".join(out)
+
+
+def _short(tenths: int, scale: int) -> str:
+    return f"{tenths / scale:g}".replace("0.", ".", 1) if abs(tenths) < scale else f"{tenths / scale:.10g}"
+
+
+def _rounded(text: str, digits: int) -> str:
+    return re.sub(r"\s+", " ", _NUMBER.sub(lambda m: f"{round(float(m[0]), digits):.10g}", text)).strip()
+
+
+def sparkline(series: Thinned | None, alt: str) -> Markup:
+    """A curve of two centimetres for a table's cell, without axes; breaks where values are not finite."""
+    if series is None or not series.step:
+        return Markup("")
+    value = np.array(series.value[: len(series.step)], dtype=np.float64)
+    rows = min_max_rows(value, SPARK_WIDTH)
+    step, value = np.array(series.step, dtype=np.float64)[rows], value[rows]
+    finite = np.isfinite(value)
+    if not finite.any():
+        return Markup("")
+    up = np.clip(scale_for(value).place(value), 0, 1)
+    with np.errstate(all="ignore"):
+        along = (step - step[0]) / (step[-1] - step[0]) if step[-1] > step[0] else np.full(len(step), 0.5)
+    xs = 2 + along * (SPARK_WIDTH - 4)
+    ys = SPARK_HEIGHT - 3 - up * (SPARK_HEIGHT - 6)
+    path, pen_down = [], False
+    for x, y, good in zip(xs, ys, finite, strict=True):
+        if good:
+            path.append(f"{'L' if pen_down else 'M'} {x:.1f} {y:.1f}")
+        pen_down = bool(good)
+    last = np.flatnonzero(finite)[-1]
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><path d="{}"/>'
+        '<circle cx="{}" cy="{}" r="2"/></svg>'
+    ).format(
+        SPARK_WIDTH,
+        SPARK_HEIGHT,
+        escape(alt),
+        short_path(" ".join(path)),
+        round(float(xs[last]), 1),
+        round(float(ys[last]), 1),
+    )

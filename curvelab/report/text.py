@@ -1,0 +1,191 @@
+"""Diagnosis -> the terminal: verdict, findings with where and what to do, what was not checked, notes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from curvelab.model.finding import Finding, Severity
+from curvelab.model.result import Diagnosis
+from curvelab.report import numerals, wording
+from curvelab.report.plain import clean
+from curvelab.report.scale import scale_for
+
+BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
+HOLE, ASCII_HOLE = "×", "x"  # where the loss is not finite
+STYLES: dict[Severity, str] = {"critical": "bold red", "warning": "bold yellow", "info": "bold magenta"}
+WIDEST = 100  # of a paragraph; longer lines are hard to read
+SPARK = 48
+MOST_NOTES = 5
+MOST_REASONS = 6
+LABEL = 12  # columns, of the words before a hanging paragraph
+Part = str | tuple[str, str]
+_ASCII = str.maketrans(
+    {"→": ">", "–": "-", "…": ".", "’": "'", "\u202f": " ", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+"}
+)
+
+
+def show(diagnosis: Diagnosis, console: Console, verbose: bool = False) -> None:
+    """Print the summary of one run. `verbose` adds the measured numbers, why and when not, and every note."""
+    printer = _Printer(console)
+    _head(diagnosis, printer)
+    for number, finding in enumerate(wording.ranked(diagnosis), start=1):
+        _finding(number, finding, printer, verbose)
+    _foot(diagnosis, printer, verbose)
+
+
+def plain(diagnoses: list[Diagnosis], width: int) -> str:
+    """The same as text without colour, `width` columns wide at most: for files and pipes."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, color_system=None, force_terminal=False, no_color=True, legacy_windows=False
+    )
+    for number, diagnosis in enumerate(diagnoses):
+        if number:
+            console.print()
+        show(diagnosis, console, verbose=True)
+    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+
+
+class _Printer:
+    """Prints paragraphs at an indent; never reads markup, and falls back to ASCII where the terminal needs it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.ascii = not console.encoding.lower().startswith("utf")
+        self.width = max(20, min(console.width, WIDEST))
+
+    def line(self, *parts: Part, indent: int = 0) -> None:
+        """One paragraph of parts, each a text or (text, style), wrapped at the indent."""
+        self._print("", parts, indent)
+
+    def labelled(self, label: str, *parts: Part, indent: int = 0) -> None:
+        """A paragraph that hangs beside its label; with an empty label it continues the one before."""
+        self._print(f"{label:<{LABEL - indent}}", parts, indent)
+
+    def _print(self, label: str, parts: tuple[Part, ...], indent: int) -> None:
+        text = Text()
+        for part in parts:
+            words, style = (part, "") if isinstance(part, str) else part
+            text.append(self._safe(words), style)
+        lines = text.wrap(self.console, self.width - indent - len(label), overflow="fold")
+        for number, line in enumerate(lines):
+            line.rstrip()
+            lead = Text(" " * indent).append(label if not number else " " * len(label), "dim")
+            self.console.print(lead.append_text(line), highlight=False, soft_wrap=True)
+
+    def _safe(self, text: str) -> str:
+        return text.translate(_ASCII).encode("ascii", "replace").decode() if self.ascii else text
+
+
+def _head(diagnosis: Diagnosis, printer: _Printer) -> None:
+    verdict = wording.verdict(diagnosis)
+    shape, style = ("✓", "bold green") if diagnosis.verdict == "healthy" else ("?", "bold")
+    if verdict.severity is not None:
+        shape, style = wording.SHAPES[verdict.severity], STYLES[verdict.severity]
+    name = clean(diagnosis.name, 100)
+    printer.line((f"{shape} ", style), (name, "bold"), ": ", (verdict.title, style))
+    if verdict.severity is None:
+        printer.line(verdict.sentence, indent=2)
+    else:
+        # The headline follows with its finding: the terminal shows it once.
+        how = f"{verdict.severity}, {verdict.sure}" if verdict.sure else str(verdict.severity)
+        printer.line((how, "dim"), indent=2)
+    points = f"{numerals.count(diagnosis.points)} train points"
+    printer.line((f"{wording.STATES[diagnosis.state]} · {wording.progress(diagnosis)} · {points}", "dim"), indent=2)
+    wasted = wording.wasted(diagnosis)
+    if wasted:
+        printer.line("wasted: ", wasted, indent=2)
+    loss = spark(diagnosis, max(8, min(SPARK, printer.width - 32)), printer.ascii)
+    if loss:
+        printer.line("train/loss ", *loss, indent=2)
+
+
+def spark(diagnosis: Diagnosis, width: int, ascii_only: bool = False) -> list[Part]:
+    """The train loss as blocks between its first and its last value; empty where none was logged.
+
+    Each column shows the median of its steps; a column with a value that is not finite shows a cross.
+    """
+    series = diagnosis.series.get("train/loss")
+    if series is None or not series.step or len(series.step) != len(series.value):
+        return []
+    step, value = np.array(series.step, dtype=np.float64), np.array(series.value, dtype=np.float64)
+    finite = value[np.isfinite(value)]
+    if not len(finite):
+        return [numerals.value(float(value[0])), " throughout"]
+    span = step[-1] - step[0]
+    column = (
+        np.minimum(((step - step[0]) / span * width).astype(int), width - 1) if span > 0 else np.zeros(len(step), int)
+    )
+    share = scale_for(value).place(value)
+    blocks, hole = (ASCII_BLOCKS, ASCII_HOLE) if ascii_only else (BLOCKS, HOLE)
+    drawn: list[str] = []
+    for i in range(width if span > 0 else 1):
+        inside = share[column == i]
+        if not len(inside):
+            drawn.append(drawn[-1] if drawn and drawn[-1] != hole else " ")
+        elif not np.isfinite(inside).all():
+            drawn.append(hole)
+        else:
+            middle = float(np.sort(inside)[len(inside) // 2])
+            drawn.append(blocks[min(len(blocks) - 1, max(0, int(middle * len(blocks))))])
+    return [f"{numerals.value(float(value[0]))} ", ("".join(drawn), "cyan"), f" {numerals.value(float(value[-1]))}"]
+
+
+def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) -> None:
+    style = STYLES[finding.severity]
+    where = numerals.steps(finding.start_step, finding.end_step)
+    tail = " · ".join(part for part in (where, clean(finding.metric, 80), wording.sure(finding.confidence)) if part)
+    printer.line("")
+    shape = wording.SHAPES[finding.severity]
+    printer.line((f"{number} ", "bold"), (f"{shape} {finding.severity} ", style), (clean(finding.pattern, 80), "bold"))
+    printer.line((tail, "dim"), indent=3)
+    printer.line(wording.sentence(finding.headline), indent=3)
+    if finding.explained_by:
+        printer.line(f"A consequence of {clean(finding.explained_by, 80)}: treat that first.", indent=3)
+    if verbose:
+        for one in finding.measured[:12]:
+            value, unit, threshold = numerals.measured(one)
+            against = f" (threshold {threshold})" if threshold else ""
+            name = clean(one.name, 60).replace("_", " ")
+            printer.labelled(
+                "measured", f"{name}: {' '.join(part for part in (value, unit) if part)}{against}", indent=3
+            )
+    for fix in finding.fixes:
+        changes = "; ".join(wording.change(c) for c in fix.changes if c.to is not None)
+        costs = f"costs {wording.COSTS[fix.cost]}"
+        printer.labelled("fix", wording.sentence(fix.title), indent=3)
+        printer.labelled("", (f"{changes}; {costs}" if changes else costs, "dim"), indent=3)
+        if verbose and fix.when_not:
+            printer.labelled("", "Not when: ", wording.sentence(fix.when_not), indent=3)
+
+
+def _foot(diagnosis: Diagnosis, printer: _Printer, verbose: bool) -> None:
+    clear = [clean(o.pattern, 80) for o in diagnosis.outcomes if o.status == "clear"]
+    blind = wording.by_reason(diagnosis.outcomes, "not-applicable")
+    failed = wording.by_reason(diagnosis.outcomes, "failed")
+    printer.line("")
+    if clear:
+        printer.labelled("clear", _listed(clear))
+    for label, groups in (("not checked", blind), ("failed", failed)):
+        shown = groups if verbose else groups[:MOST_REASONS]
+        for row, (reason, patterns) in enumerate(shown):
+            printer.labelled("" if row else label, _listed(clean(p, 80) for p in patterns), f" ({reason})")
+        if len(groups) > len(shown):
+            printer.labelled("", f"and {sum(len(p) for _, p in groups[len(shown) :])} more")
+    if diagnosis.verdict in ("healthy", "not-assessed"):
+        for row, (metric, how, _) in enumerate(wording.to_log(diagnosis)[:4]):
+            printer.labelled("" if row else "to log", f"{metric}: {how}")
+    notes = sorted(diagnosis.notes, key=lambda note: note.level != "warning")
+    for note in notes if verbose else notes[:MOST_NOTES]:
+        printer.labelled("warning" if note.level == "warning" else "note", clean(note, 400))
+    if not verbose and len(notes) > MOST_NOTES:
+        printer.labelled("note", f"and {numerals.count(len(notes) - MOST_NOTES)} more notes")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

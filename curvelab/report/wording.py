@@ -1,0 +1,178 @@
+"""The sentences that page, terminal and Markdown share: the verdict, how sure, what was wasted, what to log next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Gap, Severity
+from curvelab.model.result import Diagnosis, Outcome
+from curvelab.report import numerals
+from curvelab.report.numerals import count, percent
+from curvelab.report.plain import clean
+
+SHAPES: dict[Severity, str] = {"critical": "■", "warning": "▲", "info": "●"}
+COSTS: dict[Cost, str] = {
+    "none": "no training",
+    "resume": "a resume from a checkpoint",
+    "rerun": "a rerun",
+}
+STATES = {
+    "finished": "finished",
+    "crashed": "crashed",
+    "running": "still running",
+    "unknown": "the log does not say how the run ended",
+}
+_SURE = (
+    (0.95, "almost certain"),
+    (0.85, "very likely"),
+    (0.7, "likely"),
+    (0.51, "more likely than not"),
+    (0.45, "as likely as not"),
+    (0.25, "possible"),
+    (0.0, "a weak hint"),
+)
+_HOW_TO_LOG = {
+    "train/loss": "log it every few steps (logging_steps)",
+    "eval/loss": "evaluate every 5–10 % of the steps (eval_strategy=steps, eval_steps)",
+    "train/grad_norm": "log the norm before clipping (recent versions of Transformers do)",
+    "train/learning_rate": "log it with the loss",
+    "train/tokens_per_second": "count tokens (include_num_input_tokens_seen)",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The first thing that a reader sees. `severity` is None for a run without a fault."""
+
+    title: str
+    sentence: str
+    sure: str
+    severity: Severity | None
+
+
+def verdict(diagnosis: Diagnosis) -> Verdict:
+    """One sentence on the run: what, since which step, how sure."""
+    if diagnosis.verdict in ("healthy", "not-assessed"):
+        return _without_fault(diagnosis)
+    root = next((f for f in diagnosis.findings if f.pattern == diagnosis.verdict), None)
+    title = title_of(diagnosis.verdict)
+    if root is None:
+        return Verdict(title, "", "", "warning")
+    moment = root.start_step == root.end_step or any(isinstance(mark, Gap) for mark in root.evidence)
+    since = "" if root.start_step is None else f" {'at' if moment else 'since'} step {count(root.start_step)}"
+    return Verdict(title + since, sentence(root.headline), sure(root.confidence), root.severity)
+
+
+def _without_fault(diagnosis: Diagnosis) -> Verdict:
+    clear = sum(o.status == "clear" for o in diagnosis.outcomes)
+    looked = f"{_plural(clear, 'check')} looked at {_plural(diagnosis.points, 'train point')}"
+    if diagnosis.verdict == "healthy":
+        minor = len(diagnosis.findings)
+        rest = f"; {_plural(minor, 'finding')} of minor weight below" if minor else ""
+        return Verdict("Looks healthy", f"{looked} and found no fault{rest}.", "", None)
+    several = len(diagnosis.outcomes)
+    return Verdict(
+        "Not assessed",
+        f"Only {clear} of {_plural(several, 'check')} could look, at {_plural(diagnosis.points, 'train point')}: "
+        "too little to call this run healthy or faulty.",
+        "",
+        None,
+    )
+
+
+def sentence(text: str) -> str:
+    """A headline as a sentence: cleaned, with a full stop, and a capital unless it begins with a metric's name."""
+    plain = clean(text, 600)
+    first = plain.partition(" ")[0]
+    if first.isalpha() and first.islower():
+        plain = plain[0].upper() + plain[1:]
+    return plain if plain.endswith((".", "!", "?")) else plain + "."
+
+
+def sure(confidence: float) -> str:
+    """0.9 -> "very likely (90 %)"."""
+    words = next((text for least, text in _SURE if confidence >= least), "a weak hint")
+    return f"{words} ({percent(min(round(confidence, 2), 0.99) if confidence < 1 else 1.0)})"
+
+
+def title_of(pattern: str) -> str:
+    """The title of a pattern; the pattern's own words where no detector of that name is installed."""
+    from curvelab.catalogue import detectors
+
+    title = next((d.title for d in detectors() if d.pattern == pattern), "")
+    return title or clean(pattern, 80).replace("-", " ").capitalize() or "Unnamed pattern"
+
+
+def card_of(pattern: str) -> dict[str, str]:
+    """The sections of a pattern's card, empty where no detector of that name is installed."""
+    from curvelab.catalogue import detectors
+
+    return next((d.sections() for d in detectors() if d.pattern == pattern), {})
+
+
+def ranked(diagnosis: Diagnosis) -> list[Finding]:
+    """The findings from worst to least; equal ones in the order of the story."""
+    return sorted(diagnosis.findings, key=lambda f: -SEVERITIES.index(f.severity))
+
+
+def progress(diagnosis: Diagnosis) -> str:
+    """ "1,000 of 1,000 planned steps", "4,000 steps"."""
+    last = diagnosis.last_step
+    if last is None:
+        return "no step was logged"
+    if diagnosis.planned_steps:
+        return f"{count(last)} of {count(diagnosis.planned_steps)} planned steps"
+    return f"{count(last)} steps (the plan is not in the log)"
+
+
+def wasted(diagnosis: Diagnosis) -> str:
+    """What came after the last useful step, or an empty string."""
+    waste = diagnosis.wasted
+    if waste is None or waste.steps <= 0:
+        return ""
+    share = f", {percent(round(waste.steps / diagnosis.last_step, 2))} of the run" if diagnosis.last_step else ""
+    time = "" if waste.seconds is None else f", {numerals.duration(waste.seconds)}"
+    after = "the best eval" if waste.why == "overfitting" else clean(waste.why, 60) or "the last useful one"
+    return f"{_plural(waste.steps, 'step')}{share}{time} after step {count(waste.since_step)} ({after})"
+
+
+def change(one: Change) -> str:
+    """A change in words: "max_grad_norm: 1 → 4.4"."""
+    name = clean(one.setting, 80)
+    if one.to is None:
+        return name if one.from_ is None else f"{name}: now {numerals.setting(one.from_)}"
+    now = numerals.UNKNOWN if one.from_ is None else numerals.setting(one.from_)
+    return f"{name}: {now} → {numerals.setting(one.to)}"
+
+
+def by_reason(outcomes: Sequence[Outcome], status: str) -> list[tuple[str, list[str]]]:
+    """The outcomes of a status, grouped by their reason: (reason, patterns), the most frequent reason first."""
+    groups: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.status == status:
+            groups.setdefault(clean(outcome.reason, 400) or "no reason given", []).append(outcome.pattern)
+    return sorted(groups.items(), key=lambda group: -len(group[1]))
+
+
+def to_log(diagnosis: Diagnosis) -> list[tuple[str, str, list[str]]]:
+    """What to log next time: (metric, how, the checks that it would enable), the most useful first."""
+    from curvelab.catalogue import detectors
+
+    needs = {d.pattern: d.needs for d in detectors()}
+    wanted: dict[str, list[str]] = {}
+    for outcome in diagnosis.outcomes:
+        if outcome.status == "not-applicable":
+            for metric, fewest in needs.get(outcome.pattern, {}).items():
+                if diagnosis.metrics.get(metric, 0) < fewest:
+                    wanted.setdefault(metric, []).append(outcome.pattern)
+    advice = []
+    for metric, patterns in sorted(wanted.items(), key=lambda item: -len(item[1])):
+        how = _HOW_TO_LOG.get(metric, "log it at regular steps")
+        have = diagnosis.metrics.get(metric, 0)
+        advice.append((metric, how + (f"; {_plural(have, 'point')} were too few" if have else ""), patterns))
+    return advice
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"

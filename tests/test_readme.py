@@ -1,0 +1,85 @@
+"""What the README says is true: its commands run, its Python runs, its tables are those of the cards."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from states import ROOT, SAMPLES
+from update_readme import updated
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.M | re.S)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for kind, text in BLOCKS if kind == language]
+
+
+def test_the_first_block_is_two_commands_that_set_themselves_up():
+    """The commands themselves are run by .ci/run, in a fresh clone; here their last part, in this environment."""
+    lines = blocks("sh")[0].strip().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("python3 -m venv .venv && .venv/bin/pip install") for line in lines)
+    assert "pytest" in lines[1]
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command, comments=True)
+    assert words[0].endswith("curvelab")
+    return subprocess.run(
+        [sys.executable, "-m", "curvelab", *words[1:]], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_the_first_command_writes_the_report_it_names(tmp_path):
+    (tmp_path / "sample_runs").symlink_to(SAMPLES)
+    command = blocks("sh")[0].splitlines()[0].split("&&")[-1].strip()
+    assert run(command, tmp_path).returncode == 0
+    assert "overfitting" in (tmp_path / "reports" / "overfitting.html").read_text()
+
+
+@pytest.mark.parametrize("command", blocks("sh")[1].strip().splitlines(), ids=lambda c: " ".join(c.split()[1:3]))
+def test_every_other_command_runs_on_a_folder_of_runs(command, tmp_path):
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    (outputs / "my-run").symlink_to(SAMPLES / "overfitting")
+    (tmp_path / "run.wandb").symlink_to(next((SAMPLES / "overfitting").rglob("*.wandb")))
+    command = command.replace("postmortem outputs ", f"postmortem {SAMPLES / 'overfitting'} ")
+    command = command.replace("export outputs ", f"export {SAMPLES / 'overfitting'} ")
+    if "parquet" in command:
+        pytest.importorskip("pyarrow")
+    done = run(command, tmp_path)
+    assert done.returncode == (1 if "--fail-on" in command else 0), done.stderr
+
+
+def test_the_python_example_says_what_it_says(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (code,) = blocks("python")
+    names: dict = {}
+    exec(code, names)  # our own README
+    assert names["result"].verdict == "overfitting"
+    assert "checkpoint" in capsys.readouterr().out
+
+
+def test_the_settings_example_is_accepted_and_obeyed(tmp_path):
+    (text,) = blocks("toml")
+    assert tomllib.loads(text)
+    (tmp_path / "curvelab.toml").write_text(text)
+    done = run(f"curvelab postmortem --format text {SAMPLES / 'overfitting'}", tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"threshold 10\s%", done.stdout)
+
+
+def test_the_tables_are_those_of_the_cards():
+    assert updated(README) == README, "run: python tests/update_readme.py"
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
