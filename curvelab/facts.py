@@ -82,7 +82,7 @@ class Facts:
     @cached_property
     def eval_losses(self) -> tuple[Curve, ...]:
         """Finite points of every eval loss, `eval/loss` first, then the sets by name."""
-        names = [m for m in self.run.logged if m.startswith("eval/") and m.endswith("/loss")]
+        names = [m for m in self.run.logged if m.startswith("eval/") and m.endswith("/loss") and m != "eval/loss"]
         first = ["eval/loss"] if "eval/loss" in self.run.logged else []
         return tuple(self.run.curve(m).finite for m in (*first, *sorted(names)))
 
