@@ -22,7 +22,7 @@ is lower then, and the headline says so.
 
 Sources
 -------
-patterns.md; Transformers, TrainerState.max_steps; axolotl docs, Training Stability & Debugging.
+definition of the pattern; Transformers, TrainerState.max_steps; axolotl docs, Training Stability & Debugging.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 @dataclass(frozen=True)
 class Thresholds:
     done: float = threshold(
-        0.9, unit="of the planned steps", low=0.0, high=1.0, source="patterns.md: 90 %",
+        0.9, unit="of the planned steps", low=0.0, high=1.0, source="definition of the pattern: 90 %",
         meaning="a log that ends before this share of the plan ended abruptly",
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ and preference tuning. Judge by that metric then.
 
 Sources
 -------
-patterns.md: about 5 % above the minimum, sustained; Google, Deep Learning Tuning Playbook.
+definition of the pattern: about 5 % above the minimum, sustained; Google, Deep Learning Tuning Playbook.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TASK_GAIN = 0.01  # relative gain of a task metric after the eval minimum that c
 @dataclass(frozen=True)
 class Thresholds:
     rise: float = threshold(
-        0.05, unit="of the eval minimum", low=0.0, high=10.0, source="patterns.md: about 5 %",
+        0.05, unit="of the eval minimum", low=0.0, high=10.0, source="definition of the pattern: about 5 %",
         meaning="how far the late evals stand above the minimum",
     )  # fmt: skip
     noises: float = threshold(
@@ -55,7 +55,7 @@ class Thresholds:
     )  # fmt: skip
     sustained: float = threshold(
         0.75, unit="of the last third of the evals after the minimum", low=0.0, high=1.0, source="judgement",
-        meaning="share of the late evals that stand above half the rise",
+        meaning="share of the later half of those evals that stand above a third of the rise",
     )  # fmt: skip
     train_fall: float = threshold(
         0.02, unit="of the train loss at the minimum", low=0.0, high=1.0, source="judgement",
@@ -231,7 +231,7 @@ def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
     share = (level - minimum) / minimum
     noise = _eval_noise(evals, lowest)
     beyond = (level - minimum) / noise if noise > 0 else np.inf
-    held = float(np.mean(after[-max(2, len(after) // 2) :] > minimum + 0.5 * (level - minimum)))
+    held = float(np.mean(after[-max(2, len(after) // 2) :] > minimum + (level - minimum) / 3))
     before, end = _train_levels(facts, int(curve.step[lowest]))
     fell = (before - end) / abs(before) if before else 0.0
     if share < limits.rise or beyond < limits.noises or held < limits.sustained or fell < limits.train_fall:
@@ -247,7 +247,7 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
     better = _still_improving(facts, start)
     headline = f"{metric} rose {rise.share:.0%} after step {start} ({minimum:.4g} to {rise.level:.4g}) while train/loss fell {min(fell, 0.99):.0%}"
     if sets > 1:
-        headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other {sets - 1} eval sets did not"
+        headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other eval {'set' if sets == 2 else 'sets'} did not"
     if better:
         headline += f". But {better[0]} still improved, until step {better[1]}: decide by the metric that matters"
     stop = _early_stop(rise.curve)

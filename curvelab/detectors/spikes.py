@@ -22,7 +22,7 @@ anything. Near a loss of zero the relative height means little, so the noise dec
 
 Sources
 -------
-PaLM, arXiv 2204.02311 section 5.1; ZClip, arXiv 2504.02507; patterns.md.
+PaLM, arXiv 2204.02311 section 5.1; ZClip, arXiv 2504.02507; the definition of the pattern.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CLIMBED = 0.3  # a level this far above an earlier one belongs to a divergence, 
 @dataclass(frozen=True)
 class Thresholds:
     sigmas: float = threshold(
-        6.0, unit="robust standard deviations of the local noise", low=2.0, high=100.0, source="patterns.md: about 6",
+        6.0, unit="robust standard deviations of the local noise", low=2.0, high=100.0, source="definition of the pattern: about 6",
         meaning="how far a spike stands above the local level, on the linear and on the logarithmic scale",
     )  # fmt: skip
     height: float = threshold(
