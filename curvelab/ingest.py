@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from curvelab.catalogue import importers
+from curvelab.clean_names import with_clean_names
 from curvelab.files import find
 from curvelab.grouping import group
 from curvelab.joining import join, place_hash
@@ -19,6 +22,8 @@ from curvelab.sources import Importer, Source
 from curvelab.surroundings import beside_each
 
 Progress = Callable[[str], None]
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_LONG = 300  # characters of a path that cannot be one, as far as it is shown
 
 
 @dataclass
@@ -37,7 +42,7 @@ def gather(
     metric_names  logged name -> canonical name, for names of one's own; stronger than what curvelab knows
     """
     gathered = Gathered()
-    for path in _expanded(paths):
+    for path in _once(_expanded(paths, gathered.errors)):
         try:
             _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
@@ -68,14 +73,40 @@ def load(path: str | Path) -> Run:
     raise gathered.errors[0]
 
 
-def _expanded(paths: Iterable[str | Path]) -> Iterable[Path]:
+def _expanded(paths: Iterable[str | Path], errors: list[UnreadableError]) -> Iterator[Path]:
+    """The paths with their globs filled in; what can be no path becomes an error."""
     for path in paths:
         text = str(path)
-        if not Path(text).exists() and glob.has_magic(text):
+        if kind := _URL.match(text):
+            errors.append(UnreadableError(text, f"{kind.group()} paths are not read yet; copy the run to a disk first"))
+            continue
+        try:
+            there = bool(Path(text).stat())
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        except (OSError, ValueError) as error:  # longer than the system allows, a NUL in it, a link in a circle
+            why = getattr(error, "strerror", None) or str(error)
+            errors.append(UnreadableError(_short(text), f"cannot be read ({why})"))
+            continue
+        if not there and glob.has_magic(text):
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             yield from (Path(match) for match in matches or [text])
         else:
             yield Path(text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """Each place once, in the order of their first mention; a link gives way to what it leads to."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        place = os.path.realpath(path)
+        if place not in found or (found[place].is_symlink() and not path.is_symlink()):
+            found[place] = path
+    return list(found.values())
 
 
 def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
@@ -107,7 +138,7 @@ def read(source: Source, importer: Importer) -> tuple[Log, ...]:
     """
     try:
         logs = importer.read(source)
-        return (logs,) if isinstance(logs, Log) else tuple(logs)
+        return tuple(with_clean_names(log) for log in ((logs,) if isinstance(logs, Log) else logs))
     except UnreadableError:
         raise
     except (MemoryError, RecursionError, ArithmeticError, LookupError, ValueError, TypeError, OSError) as error:

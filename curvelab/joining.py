@@ -104,6 +104,12 @@ def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], 
     lead, *others = lines
     curves = dict(lead.curves)
     notes = [*lead.notes]
+    if telling := [line.format for line in others if line.rows]:
+        text = (
+            f"one training in {_listed([lead.format, *telling])}; "
+            f"values are taken from {lead.format} and filled from the other{'s' if len(telling) > 1 else ''}"
+        )
+        notes.append(Note(level="info", text=text))
     for other in others:
         notes += [note for note in other.notes if not lead.seams or "restarted" not in note.text]
         added, differing = 0, 0
@@ -126,6 +132,10 @@ def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], 
             text = f"{differing} values differ from those in {lead.format} at the same step; the latter were kept"
             notes.append(Note(level="warning", text=text, file=file))
     return _axes_from_loss(curves), lead.seams, notes
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _differing(one: Curve, other: Curve) -> int:
