@@ -18,7 +18,7 @@ import numpy as np
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
 from curvelab.facts import Facts
-from curvelab.model.finding import SEVERITIES, Finding, Fix
+from curvelab.model.finding import SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
 from curvelab.model.run import Curve, Run
@@ -28,7 +28,9 @@ from curvelab.signals.thinning import min_max_rows
 MOST_FIXES = 3
 MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
 MOST_SERIES = 60
-ENOUGH_POINTS = 8  # train points without which nothing is called healthy (judgement)
+ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
+ENOUGH_CHECKS = 4  # curve patterns that must have been looked for (judgement)
+DOUBTED = 0.5  # a finding of no more confidence names a run only when nothing else does
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
 
 
@@ -94,7 +96,7 @@ def _missing(one: Detector, facts: Facts) -> str:
             return f"{metric} was not logged"
         points = len(facts.finite(metric)) if fewest > 1 else len(facts.curve(metric))
         if points < fewest:
-            return f"{metric} has {points} points, {fewest} are needed"
+            return f"{metric} has {points} {'point' if points == 1 else 'points'}, {fewest} are needed"
     return ""
 
 
@@ -157,7 +159,14 @@ def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         ]
         first = min(causes, key=_begins, default=None)
         told.append(one if first is None else msgspec.structs.replace(one, explained_by=first.pattern))
+    told = [msgspec.structs.replace(f, severity=_worst(f, told)) for f in told]
     return tuple(sorted(told, key=lambda f: (f.explained_by is not None, -SEVERITIES.index(f.severity), _begins(f))))
+
+
+def _worst(one: Finding, told: Sequence[Finding]) -> Severity:
+    """A cause is as severe as the worst that it leads to."""
+    effects = [f.severity for f in told if f.explained_by == one.pattern]
+    return max((one.severity, *effects), key=SEVERITIES.index)
 
 
 def _begins(finding: Finding) -> tuple[int, str]:
@@ -170,9 +179,11 @@ def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) ->
     for kind in ("curve", "run"):
         roots = [f for f in serious if detector_of(f.pattern).kind == kind and f.explained_by is None]
         if roots:
-            return roots[0].pattern
+            return min(roots, key=lambda f: f.confidence <= DOUBTED).pattern  # the first of those that are not doubted
     looked = [o for o in outcomes if o.status == "clear" and detector_of(o.pattern).kind == "curve"]
-    return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= 2 else "not-assessed"
+    asked = [o for o in outcomes if detector_of(o.pattern).kind == "curve"]
+    enough = min(ENOUGH_CHECKS, len(asked)) or 1
+    return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= enough else "not-assessed"
 
 
 def _best_step(facts: Facts) -> int | None:
@@ -186,7 +197,8 @@ _FATAL = ("non-finite", "divergence")
 def _wasted(story: Sequence[Finding], facts: Facts) -> Waste | None:
     """Steps and time after the last useful step: the best eval when overfitting, the event when it was fatal."""
     last = facts.run.last_step or 0
-    ends = [(f.start_step, f.pattern) for f in story if f.pattern in _FATAL and f.start_step is not None]
+    fatal = [f for f in story if f.pattern in _FATAL and f.severity == "critical"]
+    ends = [(f.start_step, f.pattern) for f in fatal if f.start_step is not None]
     best = _best_step(facts)
     if best is not None and any(f.pattern == "overfitting" for f in story):
         ends.append((best, "overfitting"))

@@ -12,7 +12,7 @@ from curvelab.model.log import Floats, Ints
 from curvelab.model.run import Curve, Run
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.epochs import epoch_ends
-from curvelab.signals.noise import step_noise
+from curvelab.signals.noise import running_median, step_noise
 from curvelab.signals.schedule import decayed_below, warmup_end
 
 
@@ -49,8 +49,42 @@ class Facts:
         return levels_of(self.finite(metric))
 
     def setting(self, name: str) -> Any:
-        """A canonical hyperparameter, or None."""
-        return self.run.setting(name)
+        """A canonical hyperparameter, or None. An unknown learning_rate is the peak of the logged one."""
+        value = self.run.setting(name)
+        if value is None and name == "learning_rate" and len(self.rate):
+            return float(f"{self.peak_rate:.4g}") or None
+        return value
+
+    @cached_property
+    def peak_rate(self) -> float:
+        """Peak of the logged learning rate; a jump of one or two logs is no peak. 0.0 when no rate was logged."""
+        value = self.rate.value
+        return float(running_median(value, 5).max()) if len(value) >= 5 else float(value.max()) if len(value) else 0.0
+
+    def rate_jump(self, step: int) -> tuple[int, float, float] | None:
+        """(step, before, after) where the logged rate jumps up at least threefold from one log to the next near `step`.
+
+        Near is within 5 % of the run before it, or the log after it; a jump within warm-up is none.
+        """
+        rate = self.rate.take((self.rate.step >= self.warmup_end) & (self.rate.value > 0))
+        near = (rate.step[1:] >= step - 0.05 * self.length) & (rate.step[:-1] <= step)
+        jumps = np.flatnonzero(near & (rate.value[1:] >= 3 * rate.value[:-1]))
+        if not len(jumps):
+            return None
+        at = int(jumps[0])
+        return int(rate.step[at + 1]), float(rate.value[at]), float(rate.value[at + 1])
+
+    @cached_property
+    def saves(self) -> bool:
+        """Whether the run kept checkpoints, as far as its settings tell; unknown counts as yes."""
+        return self.setting("save_strategy") != "no" or bool(self.run.checkpoint_steps)
+
+    @cached_property
+    def eval_losses(self) -> tuple[Curve, ...]:
+        """Finite points of every eval loss, `eval/loss` first, then the sets by name."""
+        names = [m for m in self.run.logged if m.startswith("eval/") and m.endswith("/loss") and m != "eval/loss"]
+        first = ["eval/loss"] if "eval/loss" in self.run.logged else []
+        return tuple(self.run.curve(m).finite for m in (*first, *sorted(names)))
 
     @cached_property
     def masked(self) -> Ints:
@@ -91,7 +125,7 @@ class Facts:
     @cached_property
     def rate_gone(self) -> int | None:
         """Step from which on the learning rate stays below a tenth of its peak; None when it does not or is unknown."""
-        place = decayed_below(self.rate.value, 0.1) if len(self.rate) >= 4 else None
+        place = decayed_below(self.rate.value, 0.1 * self.peak_rate) if len(self.rate) >= 4 else None
         return None if place is None else int(self.rate.step[place])
 
     @cached_property
@@ -118,9 +152,20 @@ class Facts:
 
     @cached_property
     def around_zero(self) -> bool:
-        """Whether the loss has no level of its own: it changes sign, as policy-gradient losses do."""
+        """Whether the loss has no level of its own: it changes sign, or it is a policy-gradient loss."""
         value = self.loss.value
-        return len(value) > 0 and float(np.mean(value < 0)) > 0.1
+        return self.reinforced or (len(value) > 0 and float(np.mean(value < 0)) > 0.1)
+
+    @cached_property
+    def preference(self) -> bool:
+        """Whether the run learns from preferences (DPO and its kin): its loss begins at ln 2 and is judged by rewards."""
+        return any(self.has(m) for m in ("train/rewards/margins", "train/rewards/accuracies", "train/logps/chosen"))
+
+    @cached_property
+    def resumed(self) -> bool:
+        """Whether the log begins far from step 0: the run was resumed and began where another had ended."""
+        step = self.loss.step
+        return len(step) >= 4 and int(step[0]) > 10 * float(np.median(np.diff(step))) and int(step[0]) > 0.1 * int(step[-1])
 
     @cached_property
     def evals(self) -> Ints:

@@ -5,7 +5,7 @@ Look-alikes, When it is wrong, Sources), its thresholds, its remedies, and one f
 
     @dataclass(frozen=True)
     class Thresholds:
-        rise: float = threshold(0.05, unit="of the minimum", low=0, high=10, source="patterns.md", meaning="...")
+        rise: float = threshold(0.05, unit="of the minimum", low=0, high=10, source="definition of the pattern", meaning="...")
 
     @detector(title="Overfitting", kind="curve", needs={"train/loss": 12, "eval/loss": 4}, thresholds=Thresholds,
               remedies=REMEDIES, examples=EXAMPLES)

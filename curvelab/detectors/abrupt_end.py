@@ -3,7 +3,7 @@
 What
 ----
 The last logged step lies before 90 % of the planned steps, and the log bears no mark of completion. The plan is
-max_steps, or what the learning-rate schedule was heading for.
+max_steps, or num_train_epochs and the epoch that the log had reached.
 
 Why
 ---
@@ -22,13 +22,15 @@ is lower then, and the headline says so.
 
 Sources
 -------
-patterns.md; Transformers, TrainerState.max_steps; axolotl docs, Training Stability & Debugging.
+definition of the pattern; Transformers, TrainerState.max_steps; axolotl docs, Training Stability & Debugging.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
@@ -39,7 +41,7 @@ from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 @dataclass(frozen=True)
 class Thresholds:
     done: float = threshold(
-        0.9, unit="of the planned steps", low=0.0, high=1.0, source="patterns.md: 90 %",
+        0.9, unit="of the planned steps", low=0.0, high=1.0, source="definition of the pattern: 90 %",
         meaning="a log that ends before this share of the plan ended abruptly",
     )  # fmt: skip
 
@@ -94,18 +96,21 @@ def _example(name: str, planned: int, fires: bool, state: str) -> Example:
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     run = facts.run
-    planned, how = _plan(facts)
+    planned = run.planned_steps
+    if not planned:
+        raise NotApplicable("no plan in the log (max_steps, or num_train_epochs with epochs)")
     if run.state == "running":
         raise NotApplicable("the run is still being written")
     last = run.last_step or 0
-    lost_to_nan = len(facts.masked) or len(facts.curve("train/loss")) > len(facts.finite("train/loss"))
+    loss = facts.curve("train/loss")
+    lost_to_nan = not np.isfinite(loss.value[-1]) or (len(facts.masked) and facts.masked[-1] == loss.step[-1])
     if run.state == "finished" or last >= limits.done * planned or lost_to_nan:
         return
     share = last / planned
     lone = run.state == "unknown"
     yield Finding(
         severity="warning",
-        confidence=(0.7 if lone else 0.9) * (1.0 if how == "max_steps" else 0.8),
+        confidence=0.7 if lone else 0.9,
         metric="train/loss",
         headline=f"the log ends at step {last} of {planned} planned ({share:.0%})"
         + ("; a lone checkpoint may be a snapshot of a longer run" if lone else ""),
@@ -117,11 +122,3 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         ),
         evidence=(Gap(metric="train/loss", start_step=last, end_step=planned, label="planned, never logged"),),
     )
-
-
-def _plan(facts: Facts) -> tuple[int, str]:
-    """(planned steps, where that is from). Without max_steps a linear decay tells where it was heading."""
-    planned = facts.run.planned_steps
-    if planned and planned > 0:
-        return planned, "max_steps"
-    raise NotApplicable("no plan in the log (max_steps)")

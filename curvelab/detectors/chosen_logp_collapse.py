@@ -47,11 +47,11 @@ CERTAIN = 3.0  # standard errors of the fall, and of a margin that is called fal
 @dataclass(frozen=True)
 class Thresholds:
     fall: float = threshold(
-        0.10, unit="of the log-probability at the start", low=0.01, high=100.0, source="patterns.md: 10 %",
+        0.10, unit="of the log-probability at the start", low=0.01, high=100.0, source="definition of the pattern: 10 %",
         meaning="how far the chosen log-probability falls",
     )  # fmt: skip
     nats: float = threshold(
-        20.0, unit="nats", low=0.1, high=1e5, source="patterns.md: 20 nats",
+        20.0, unit="nats", low=0.1, high=1e5, source="definition of the pattern: 20 nats",
         meaning="a fall this large counts whatever its share",
     )  # fmt: skip
 

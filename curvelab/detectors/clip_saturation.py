@@ -8,8 +8,9 @@ counts as well.
 
 Why
 ---
-When nearly every update is scaled down, clipping is no safety net but a hidden learning rate: the step length is
-max_grad_norm x learning rate whatever the gradient says, and the tuned rate means nothing.
+When nearly every update is scaled down, clipping is no safety net any more: every gradient has the same length, large or
+small, so that broken batches weigh as much as good ones are allowed to. With SGD the threshold is a hidden learning rate;
+with Adam it flattens the differences between steps that its statistics live on.
 
 Look-alikes
 -----------
@@ -46,7 +47,7 @@ HF_FORMATS = ("trainer-state", "trainer-log")
 @dataclass(frozen=True)
 class Thresholds:
     share: float = threshold(
-        0.8, unit="of the logs after warm-up", low=0.1, high=1.0, source="patterns.md: about 80 %",
+        0.8, unit="of the logs after warm-up", low=0.1, high=1.0, source="definition of the pattern: about 80 %",
         meaning="share of logged norms at or above the clip threshold",
     )  # fmt: skip
     tolerance: float = threshold(

@@ -36,7 +36,10 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import running_median, sigma_of, step_noise
+
+BURST = 2.0  # times what a rise needs otherwise, when only the last three logs show it (judgement)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Thresholds:
         meaning="how far the level at the end stands above the best level",
     )  # fmt: skip
     lost: float = threshold(
-        0.3, unit="of the fall from the start to the best level", low=0.0, high=10.0, source="judgement",
+        0.2, unit="of the fall from the start to the best level", low=0.0, high=10.0, source="judgement",
         meaning="share of what was learned that is lost again",
     )  # fmt: skip
     worse: float = threshold(
@@ -60,20 +63,33 @@ class Thresholds:
 
 
 def _warm_up(facts: Facts, finding: Finding) -> Iterator[Change]:
-    planned = facts.run.planned_steps
-    if planned:
+    planned, now = facts.run.planned_steps, facts.setting("warmup_steps") or 0
+    if planned and isinstance(now, int | float) and now < 0.03 * planned and not facts.setting("warmup_ratio"):
         yield Change(setting="warmup_steps", from_=facts.setting("warmup_steps"), to=max(1, round(0.05 * planned)))
-    if facts.setting("max_grad_norm") in (None, 0):
-        yield Change(setting="max_grad_norm", from_=facts.setting("max_grad_norm"), to=1.0)
+    if facts.setting("max_grad_norm") == 0:
+        yield Change(setting="max_grad_norm", from_=0, to=1.0)
+
+
+def _jumped(facts: Facts, finding: Finding) -> bool:
+    return facts.rate_jump(finding.start_step or 0) is not None
 
 
 REMEDIES = (
+    Remedy(
+        title="Mend the schedule: the learning rate jumps upwards at the onset",
+        why="The loss left its level when the rate jumped; no other setting has to change.",
+        when_not="The jump is a planned restart; then lower its peak.",
+        cost="rerun",
+        source="judgement",
+        applies=_jumped,
+    ),
     Remedy(
         title="Go back to the last checkpoint before step {start_step}",
         why="The train loss rose from {best_level:.3g} to {end_level:.3g} after it and did not come back.",
         when_not="The loss is still recovering and the checkpoint would cost more than the wait.",
         cost="resume",
         source="Google, Deep Learning Tuning Playbook",
+        applies=lambda facts, finding: facts.saves and (finding.start_step or 0) > (facts.run.first_step or 0),
     ),
     Remedy(
         title="Lower the peak learning rate by 2 to 10x",
@@ -82,6 +98,7 @@ REMEDIES = (
         cost="rerun",
         source="Wortsman et al., arXiv 2309.14322",
         propose=scaled("learning_rate", 1 / 5),
+        applies=lambda facts, finding: not _jumped(facts, finding),
     ),
     Remedy(
         title="Warm up for 3 to 10 % of the steps and clip gradients at 1.0",
@@ -90,6 +107,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
         propose=_warm_up,
+        applies=lambda facts, finding: bool(tuple(_warm_up(facts, finding))),
     ),
 )
 
@@ -131,19 +149,23 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     level = running_median(value, _width(n))
     tail = value[-max(3, int(limits.end * n)) :]
     end = float(np.median(tail)) if n >= 20 else float(np.min(value[-3:]))
+    burst = float(np.min(value[-3:]))  # a loss that blows up in the last few logs is not yet in the median of the tail
     lowest = int(np.argmin(level))
     best = float(level[lowest])
     before = slice(None, lowest + 1) if lowest >= 8 else slice(None)
     sigma = max(sigma_of(value[before] - level[before]), step_noise(value[before]))
-    rise = end - best
     fall = max(facts.start_level, float(level[0])) - best
-    if not rise > max(limits.noises * sigma, limits.lost * fall, limits.worse * abs(best)) or rise <= 0:
+    needed = max(limits.noises * sigma, limits.lost * fall, limits.worse * abs(best))
+    late = burst - best > BURST * needed and burst > end
+    end = burst if late else end
+    rise = end - best
+    if not rise > needed or rise <= 0:
         return
     onset = _onset(level, value, lowest, best, max(3 * sigma, 0.02 * rise))
-    waves = _waves(level, lowest, best, rise)
-    if waves:
+    if _waves(level[np.searchsorted(step, facts.warmup_end) : lowest], rise):
         return
     start, last = int(step[onset]), int(step[-1])
+    jump = facts.rate_jump(start)
     peak = float(value[onset:].max())
     recovering = float(np.median(tail[-3:])) < best + 0.5 * (peak - best) and end < best + 0.8 * (peak - best)
     yield Finding(
@@ -151,7 +173,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         confidence=0.6 + 0.2 * min(1.0, rise / (10 * limits.noises * sigma + 1e-300)) + 0.15 * min(1.0, rise / max(fall, 1e-300)),
         metric="train/loss",
         headline=f"train/loss rose from {best:.4g} to {end:.4g} after step {start} and did not come back"
-        + (f" (it peaked at {peak:.4g})" if recovering else ""),
+        + (f" (it peaked at {peak:.4g})" if recovering else "")
+        + (" before the log ended; it may still recover" if late else "")
+        + (f"; the learning rate jumps from {jump[1]:.3g} to {jump[2]:.3g} at step {jump[0]}" if jump else ""),
         start_step=start,
         end_step=last,
         measured=(
@@ -184,11 +208,12 @@ def _onset(level: np.ndarray, value: np.ndarray, lowest: int, best: float, margi
     return lowest + (int(at_best[-1]) if len(at_best) else 0)
 
 
-def _waves(level: np.ndarray, lowest: int, best: float, rise: float) -> bool:
-    """Whether the loss had risen as far before the minimum and come back: then the end is one more wave, no divergence."""
-    before = level[:lowest]
+def _waves(before: np.ndarray, rise: float) -> bool:
+    """Whether the loss had risen nearly as far before its minimum and come back, twice or more.
+
+    Then the end is one more wave and no divergence. A single bump, such as one after warm-up, proves nothing.
+    """
     if len(before) < 8:
         return False
-    lows = np.minimum.accumulate(before)
-    climbs = before - lows
-    return bool(climbs.max() >= 0.7 * rise)
+    climbing = before - np.minimum.accumulate(before) >= 0.7 * rise
+    return len(episodes(climbing, gap=2)) >= 2

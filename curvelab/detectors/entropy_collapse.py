@@ -44,7 +44,7 @@ START = 0.1  # share of the logs, at least 3, that are where it began
 @dataclass(frozen=True)
 class Thresholds:
     entropy: float = threshold(
-        0.01, unit="nats per token", low=0.0, high=10.0, source="patterns.md: 0.01",
+        0.01, unit="nats per token", low=0.0, high=10.0, source="definition of the pattern: 0.01",
         meaning="entropy below which the policy is deterministic",
     )  # fmt: skip
     left: float = threshold(

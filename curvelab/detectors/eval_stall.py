@@ -20,7 +20,7 @@ When the eval set measures on purpose something that should not change, such as 
 
 Sources
 -------
-patterns.md.
+The definition of the pattern.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ REMEDIES = (
         why="Train fell {train_fall:.0%} since the first eval, eval {eval_fall:.1%}: the two sets measure different things.",
         when_not="The eval set is meant to be unrelated.",
         cost="none",
-        source="patterns.md; judgement",
+        source="definition of the pattern; judgement",
     ),
     Remedy(
         title="Add an eval set split off from the training data",

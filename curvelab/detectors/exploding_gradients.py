@@ -2,8 +2,9 @@
 
 What
 ----
-Either the level of train/grad_norm at the end stands many times above its earlier level while the loss does not improve,
-or about a fifth of the logged norms exceed ten times their median, while the loss is not solved.
+Either the level of train/grad_norm has risen tenfold and stays while the loss does not improve (fourfold when the loss
+has become clearly worse), or about a fifth of the logged norms exceed ten times their median, while the loss is not
+solved.
 
 Why
 ---
@@ -21,7 +22,7 @@ Norms that were logged after clipping, or summed instead of averaged over micro-
 
 Sources
 -------
-patterns.md; OLMo 2, arXiv 2501.00656; axolotl docs, Training Stability & Debugging (house values).
+definition of the pattern; OLMo 2, arXiv 2501.00656; axolotl docs, Training Stability & Debugging (house values).
 """
 
 from __future__ import annotations
@@ -38,24 +39,26 @@ from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.noise import running_median
 
+LEARNED = 0.3  # relative fall of the loss since the norm rose that shows that the run goes on learning (judgement)
+
 
 @dataclass(frozen=True)
 class Thresholds:
     times: float = threshold(
-        10.0, unit="times the median norm", low=2.0, high=1e6, source="patterns.md: 10x",
+        10.0, unit="times the median norm", low=2.0, high=1e6, source="definition of the pattern: 10x",
         meaning="a norm this far above the median is far out",
     )  # fmt: skip
     share: float = threshold(
-        0.2, unit="of the logs after warm-up", low=0.01, high=1.0, source="patterns.md: about a fifth",
+        0.2, unit="of the logs after warm-up", low=0.01, high=1.0, source="definition of the pattern: about a fifth",
         meaning="share of far-out norms",
     )  # fmt: skip
     rise: float = threshold(
         4.0, unit="times the earlier level", low=2.0, high=1e6,
-        source="patterns.md: 10x; less here because the loss must have become worse as well",
+        source="definition of the pattern: 10x; less here because the loss must have become worse as well",
         meaning="rise of the level of the norm, together with a loss above its best level",
     )  # fmt: skip
     solved: float = threshold(
-        0.1, unit="of the starting loss", low=0.0, high=1.0, source="patterns.md: about a tenth",
+        0.1, unit="of the starting loss", low=0.0, high=1.0, source="definition of the pattern: about a tenth",
         meaning="below this the task is solved and noisy norms are normal",
     )  # fmt: skip
 
@@ -65,8 +68,9 @@ def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
 
 
 def _unclipped(facts: Facts, finding: Finding) -> bool:
+    """Whether the log says that nothing is clipped, or only far above 1.0; without settings Transformers clips at 1.0."""
     now = facts.setting("max_grad_norm")
-    return not isinstance(now, int | float) or now <= 0 or now > 1.0
+    return isinstance(now, int | float) and (now <= 0 or now > 1.0)
 
 
 REMEDIES = (
@@ -147,7 +151,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     highest = float(norms.value.max())
     if start is not None:
         where = int(start)
-        headline = f"the gradient norm rose {rise:.0f}-fold after step {where}, to about {_end(norms.value):.3g}, and the loss with it"
+        headline = f"the gradient norm rose {rise:.0f}-fold after step {where}, to about {_end(norms.value):.3g}, and the loss did not improve"
         confidence = 0.6 + 0.3 * min(1.0, (rise - limits.rise) / 20)
     else:
         where = int(norms.step[np.argmax(far)])
@@ -183,13 +187,24 @@ def _end_level(facts: Facts) -> float:
 
 
 def _risen(facts: Facts, norms: Curve, limits: Thresholds) -> tuple[int | None, float]:
-    """(onset step or None, rise of the level): the end of the norm against its first half, while the loss got worse."""
-    base = float(np.median(norms.value[: max(4, len(norms) // 2)]))
-    rise = _end(norms.value) / base if base > 0 else 0.0
-    best = float(running_median(facts.loss.value, 5).min())
-    worse = _end_level(facts) > best + 0.2 * abs(best)
-    if rise < limits.rise or not worse:
-        return None, rise
-    level = running_median(norms.value, max(3, len(norms) // 25) | 1)
-    low = np.flatnonzero(level <= 2 * base)
-    return int(norms.step[min(int(low[-1]) + 1, len(norms) - 1)] if len(low) else norms.step[0]), rise
+    """(onset step or None, rise of the level): the end of the norm against its first quarter and its first half.
+
+    A rise of `times` counts when the loss has not improved since it began, one of `rise` when the loss has become worse:
+    norms also grow tenfold where a classifier starts to learn.
+    """
+    value, loss = norms.value, facts.loss
+    early, half = (float(np.median(value[: max(4, len(value) // k)])) for k in (4, 2))
+    level = running_median(value, max(3, len(value) // 25) | 1)
+    end, now = _end(value), _end_level(facts)
+    best = float(running_median(loss.value, 5).min())
+    before = float(np.median(loss.value[: max(3, len(loss) // 2)]))
+    worse = now > best + 0.2 * abs(best) and now > 0.9 * before
+    for base, times, at_least in ((half, limits.rise, worse), (early, limits.times, True)):
+        rise = end / base if base > 0 else 0.0
+        low = np.flatnonzero(level <= 2 * base)
+        onset = int(norms.step[min(int(low[-1]) + 1, len(norms) - 1)] if len(low) else norms.step[0])
+        around = loss.value[(loss.step >= onset - 0.05 * facts.length) & (loss.step <= onset + 0.05 * facts.length)]
+        improved = len(around) > 0 and now < (1 - LEARNED) * float(np.median(around))
+        if rise >= times and at_least and not improved:
+            return onset, rise
+    return None, end / early if early > 0 else 0.0

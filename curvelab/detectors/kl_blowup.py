@@ -46,7 +46,7 @@ SUMMED = "objective/kl"  # TRL's PPO sums over the completion
 @dataclass(frozen=True)
 class Thresholds:
     kl: float = threshold(
-        2.0, unit="nats", low=0.0, high=1e6, source="patterns.md: 2 (GRPO)",
+        2.0, unit="nats", low=0.0, high=1e6, source="definition of the pattern: 2 (GRPO)",
         meaning="KL divergence from the reference that is too far",
     )  # fmt: skip
     summed: float = threshold(

@@ -20,7 +20,7 @@ When the limit was set low on purpose, to push the policy towards short answers.
 
 Sources
 -------
-patterns.md: clipped completions above 0.3, critical above 0.8; axolotl docs; TRL docs, GRPOTrainer logged metrics.
+definition of the pattern: clipped completions above 0.3, critical above 0.8; axolotl docs; TRL docs, GRPOTrainer logged metrics.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ CERTAIN = 4.0  # standard errors of a rise (judgement)
 @dataclass(frozen=True)
 class Thresholds:
     clipped: float = threshold(
-        0.3, unit="of the completions", low=0.0, high=1.0, source="patterns.md: 0.3",
+        0.3, unit="of the completions", low=0.0, high=1.0, source="definition of the pattern: 0.3",
         meaning="share of completions that are cut off at the maximum length",
     )  # fmt: skip
     mostly: float = threshold(
-        0.8, unit="of the completions", low=0.0, high=1.0, source="patterns.md: 0.8",
+        0.8, unit="of the completions", low=0.0, high=1.0, source="definition of the pattern: 0.8",
         meaning="share of completions cut off that is critical",
     )  # fmt: skip
     longer: float = threshold(

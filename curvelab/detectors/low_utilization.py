@@ -22,7 +22,7 @@ device: a median of exactly 0 % on all GPUs says that the work was done elsewher
 
 Sources
 -------
-patterns.md: 60 % and 10 %; PaLM, arXiv 2204.02311 (model FLOPs utilisation); PyTorch, Performance Tuning Guide.
+definition of the pattern: 60 % and 10 %; PaLM, arXiv 2204.02311 (model FLOPs utilisation); PyTorch, Performance Tuning Guide.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ MFU = re.compile(r"(^|[/_.])mfu($|[/_.])", re.I)
 @dataclass(frozen=True)
 class Thresholds:
     utilization: float = threshold(
-        60.0, unit="percent", low=0.0, high=100.0, source="patterns.md: 60 %",
+        60.0, unit="percent", low=0.0, high=100.0, source="definition of the pattern: 60 %",
         meaning="median utilisation of the run's GPUs below which they wait",
     )  # fmt: skip
     mfu: float = threshold(
-        0.10, unit="of peak arithmetic", low=0.0, high=1.0, source="patterns.md: fine-tuning reaches 15 to 25 %",
+        0.10, unit="of peak arithmetic", low=0.0, high=1.0, source="definition of the pattern: fine-tuning reaches 15 to 25 %",
         meaning="median model FLOPs utilisation below which something is wrong",
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ Host memory that the operating system uses as a file cache is no leak: a process
 
 Sources
 -------
-patterns.md: about 10 % after warm-up; pytorch#13246 (workers and copy-on-write lists), pytorch#20433.
+definition of the pattern: about 10 % after warm-up; pytorch#13246 (workers and copy-on-write lists), pytorch#20433.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ LATE = 0.2  # of the growth that must fall into the second half; a counter that 
 @dataclass(frozen=True)
 class Thresholds:
     growth: float = threshold(
-        0.10, unit="of the level after the first tenth", low=0.0, high=100.0, source="patterns.md: about 10 %",
+        0.10, unit="of the level after the first tenth", low=0.0, high=100.0, source="definition of the pattern: about 10 %",
         meaning="how much the memory grows, its uncertainty deducted",
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ At the end of a run that has solved its task, where every completion is right. T
 
 Sources
 -------
-patterns.md: 0.8; DAPO, arXiv 2503.14476 (dynamic sampling); TRL docs, GRPOTrainer logged metrics.
+definition of the pattern: 0.8; DAPO, arXiv 2503.14476 (dynamic sampling); TRL docs, GRPOTrainer logged metrics.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FEWEST = 8
 @dataclass(frozen=True)
 class Thresholds:
     share: float = threshold(
-        0.8, unit="of the groups", low=0.0, high=1.0, source="patterns.md: 0.8",
+        0.8, unit="of the groups", low=0.0, high=1.0, source="definition of the pattern: 0.8",
         meaning="share of groups with equal rewards, over the last half of the run",
     )  # fmt: skip
 

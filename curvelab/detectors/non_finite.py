@@ -19,7 +19,8 @@ loss scaler searching for its scale. A metric that was not logged is no NaN.
 When it is wrong
 ----------------
 With the filter off, one NaN batch makes every later logged loss NaN while training goes on well; gradient norms and
-eval stay finite then, and the headline says so.
+eval stay finite then, and the headline says so. A value that comes back is told as recovered, and lone NaN norms with a
+finite loss as information only.
 
 Sources
 -------
@@ -36,7 +37,6 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span
-from curvelab.model.run import Curve
 from curvelab.rules import Example, Remedy, detector, scaled, threshold
 
 
@@ -45,6 +45,10 @@ class Thresholds:
     scaler_steps: float = threshold(
         0.1, unit="of the run", low=0, high=1, source="judgement",
         meaning="isolated NaN norms with a finite loss this early under fp16 are the loss scaler's search",
+    )  # fmt: skip
+    isolated: float = threshold(
+        0.02, unit="of the logs", low=0, high=1, source="judgement",
+        meaning="no more NaN norms than this, with a finite loss, are steps that the loss scaler skipped",
     )  # fmt: skip
 
 
@@ -126,42 +130,74 @@ def _example(kind: str) -> Example:
     yields_to=("divergence", "exploding-gradients"),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    loss = facts.curve("train/loss")
-    norm = facts.curve("train/grad_norm") if facts.has("train/grad_norm") else Curve.of("train/grad_norm", [], [])
-    evals = facts.curve("eval/loss") if facts.has("eval/loss") else Curve.of("eval/loss", [], [])
-    masked = facts.masked
-    early = (facts.run.first_step or 0) + limits.scaler_steps * facts.length
-    bad_norm = norm.step[~np.isfinite(norm.value)]
-    searching = len(bad_norm[bad_norm > early]) == 0 and np.isfinite(loss.value).all() and not len(masked)
-    places = {
-        "train/loss": np.concatenate([loss.step[~np.isfinite(loss.value)], masked]),
-        "train/grad_norm": np.empty(0, np.int64) if searching else bad_norm,
-        evals.metric: evals.step[~np.isfinite(evals.value)],
-    }
-    first = {metric: int(steps.min()) for metric, steps in places.items() if len(steps)}
-    if not first:
+    bad = {metric: steps for metric, steps in _bad_steps(facts, limits).items() if len(steps)}
+    if not bad:
         return
-    metric = min(first, key=lambda m: (first[m], m != "train/loss"))
-    start, end = first[metric], max(int(steps.max()) for steps in places.values() if len(steps))
-    count = sum(len(steps) for steps in places.values())
-    alive = not len(bad_norm) and len(norm) and not len(places[evals.metric])
-    if len(masked) and metric in ("train/loss", "train/grad_norm"):
-        how = f"NaN gradients from step {start} on; the logged loss is a filter's {float(loss.value[np.searchsorted(loss.step, masked[0])]):g}"
+    metric = min(bad, key=lambda m: (int(bad[m].min()), m != "train/loss"))
+    start, end = int(bad[metric].min()), max(int(steps.max()) for steps in bad.values())
+    count, logged = len(bad[metric]), len(facts.curve(metric))
+    state = _state(facts, bad)
+    if len(facts.masked) and metric in ("train/loss", "train/grad_norm") and state == "dead":
+        shown = float(facts.curve("train/loss").value[np.searchsorted(facts.curve("train/loss").step, facts.masked[0])])
+        headline = f"NaN gradients from step {start} on; the logged loss is a filter's {shown:g}"
+    elif state == "dead":
+        headline = f"{metric} is not finite from step {start} on ({count} of its {logged} values)"
+    elif state == "spoilt":
+        headline = (
+            f"{metric} is not finite from step {start} on ({count} of its {logged} values), but gradients and eval stay "
+            "finite: the logged average is spoilt, training itself went on"
+        )
     else:
-        how = f"{metric} is not finite from step {start} on ({count} of the logged values)"
-        if alive:
-            how += "; gradient norms stay finite: the logged average is spoilt, training itself went on"
+        headline = f"{metric} was not finite at {_places(bad[metric])} ({count} of its {logged} values) and recovered"
+    lone = state == "recovered" and set(bad) == {"train/grad_norm"} and count <= limits.isolated * logged
     yield Finding(
-        severity="warning" if alive else "critical",
-        confidence=0.9 if alive else 0.98,
+        severity="critical" if state == "dead" else "info" if lone else "warning",
+        confidence={"dead": 0.98, "spoilt": 0.9, "recovered": 0.9}[state],
         metric=metric,
-        headline=how,
+        headline=headline,
         start_step=start,
         end_step=end,
-        measured=(Measured(name="non_finite_values", value=float(count), unit="logged values"),),
+        measured=(Measured(name="non_finite_values", value=float(count), unit=f"of {logged} values of {metric}"),),
         evidence=(
             Span(metric="train/loss", start_step=start, end_step=end, label="not finite"),
             Point(metric=metric, step=start, value=float("nan"), label="first non-finite value"),
         ),
     )
 
+
+def _bad_steps(facts: Facts, limits: Thresholds) -> dict[str, np.ndarray]:
+    """Metric -> steps of its non-finite values, int64[k] rising; a filter's stand-ins count as such of train/loss."""
+    loss = facts.curve("train/loss")
+    bad = {"train/loss": np.union1d(loss.step[~np.isfinite(loss.value)], facts.masked)}
+    for metric in ("train/grad_norm", *(m for m in facts.run.metrics if m.startswith("eval/") and m.endswith("/loss"))):
+        if facts.has(metric):
+            curve = facts.curve(metric)
+            bad[metric] = curve.step[~np.isfinite(curve.value)]
+    norms = bad.get("train/grad_norm", np.empty(0, dtype=np.int64))
+    early = (facts.run.first_step or 0) + limits.scaler_steps * facts.length
+    few = len(norms) <= max(3, limits.isolated * len(loss))
+    if len(norms) and few and norms.max() <= early and not len(bad["train/loss"]) and facts.setting("bf16") is not True:
+        del bad["train/grad_norm"]  # the loss scaler searching for its scale
+    return bad
+
+
+def _state(facts: Facts, bad: dict[str, np.ndarray]) -> str:
+    """dead: not finite to the end; spoilt: only the logged loss is, gradients and eval are fine; recovered: it came back."""
+    start = min(int(steps.min()) for steps in bad.values())
+    ends = {}
+    for metric, steps in bad.items():
+        later = facts.curve(metric).step >= start
+        ends[metric] = float(np.isin(facts.curve(metric).step[later], steps).mean()) > 0.5 or steps[-1] == facts.curve(metric).step[-1]
+    if not any(ends.values()):
+        return "recovered"
+    others = [m for m in bad if m != "train/loss"]
+    fine = facts.has("train/grad_norm") or any(m.startswith("eval/") and m not in bad for m in facts.run.metrics)
+    if ends.get("train/loss") and fine and not any(ends[m] for m in others) and not len(facts.masked):
+        return "spoilt"
+    return "dead"
+
+
+def _places(steps: np.ndarray) -> str:
+    if len(steps) == 1:
+        return f"step {int(steps[0])}"
+    return f"{len(steps)} steps from {int(steps[0])} to {int(steps[-1])}"

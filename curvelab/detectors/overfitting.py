@@ -22,11 +22,12 @@ and preference tuning. Judge by that metric then.
 
 Sources
 -------
-patterns.md: about 5 % above the minimum, sustained; Google, Deep Learning Tuning Playbook.
+definition of the pattern: about 5 % above the minimum, sustained; Google, Deep Learning Tuning Playbook.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,15 +35,18 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Measured, Point, Span, Trend
+from curvelab.model.finding import Change, Finding, Measured, Point, Scalar, Span, Trend
+from curvelab.model.run import Curve
 from curvelab.rules import Example, Remedy, detector, threshold
 from curvelab.signals.noise import step_noise
+
+TASK_GAIN = 0.01  # relative gain of a task metric after the eval minimum that counts, twice (judgement)
 
 
 @dataclass(frozen=True)
 class Thresholds:
     rise: float = threshold(
-        0.05, unit="of the eval minimum", low=0.0, high=10.0, source="patterns.md: about 5 %",
+        0.05, unit="of the eval minimum", low=0.0, high=10.0, source="definition of the pattern: about 5 %",
         meaning="how far the late evals stand above the minimum",
     )  # fmt: skip
     noises: float = threshold(
@@ -51,12 +55,17 @@ class Thresholds:
     )  # fmt: skip
     sustained: float = threshold(
         0.75, unit="of the last third of the evals after the minimum", low=0.0, high=1.0, source="judgement",
-        meaning="share of the late evals that stand above half the rise",
+        meaning="share of the later half of those evals that stand above a third of the rise",
     )  # fmt: skip
     train_fall: float = threshold(
         0.02, unit="of the train loss at the minimum", low=0.0, high=1.0, source="judgement",
         meaning="how much the train loss must have gone on falling",
     )  # fmt: skip
+
+
+def _best_was_first(facts: Facts, finding: Finding) -> bool:
+    """Whether the minimum is the very first eval: when eval turned is not known then."""
+    return finding.start_step == int(facts.curve(finding.metric).step[0])
 
 
 def _shorter(facts: Facts, finding: Finding) -> Iterator[Change]:
@@ -73,9 +82,18 @@ def _shorter(facts: Facts, finding: Finding) -> Iterator[Change]:
         yield Change(setting="num_train_epochs", from_=facts.setting("num_train_epochs"), to=float(f"{max(epochs, 0.1):.2g}"))
 
 
+def _more_evals(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield Change(setting="eval_steps", from_=facts.setting("eval_steps"), to=max(1, (finding.start_step or 10) // 5))
+
+
 def _keep_best(facts: Facts, finding: Finding) -> Iterator[Change]:
-    yield Change(setting="load_best_model_at_end", from_=facts.setting("load_best_model_at_end"), to=True)
-    yield Change(setting="metric_for_best_model", from_=facts.setting("metric_for_best_model"), to="eval_loss")
+    """load_best_model_at_end needs evals and saves at the same steps."""
+    wanted: dict[str, Scalar] = {"load_best_model_at_end": True}
+    if not facts.saves:
+        wanted |= {"save_strategy": "steps", "save_steps": facts.setting("eval_steps")}
+    for name, value in wanted.items():
+        if value is not None and facts.setting(name) != value:
+            yield Change(setting=name, from_=facts.setting(name), to=value)
 
 
 def _decay(facts: Facts, finding: Finding) -> Iterator[Change]:
@@ -84,30 +102,65 @@ def _decay(facts: Facts, finding: Finding) -> Iterator[Change]:
         yield Change(setting="weight_decay", from_=now, to=0.05)
 
 
+def _restored(facts: Facts, finding: Finding) -> bool:
+    return facts.setting("load_best_model_at_end") is True
+
+
+def _task_decides(facts: Facts, finding: Finding) -> bool:
+    return any(m.name == "task_best_step" for m in finding.measured)
+
+
 REMEDIES = (
+    Remedy(
+        title="Choose the checkpoint by the task metric: it was best at step {task_best_step:.0f}",
+        why="Eval loss rises with over-confidence while the answers still get better.",
+        when_not="The model's probabilities are used, not only its answers.",
+        cost="none",
+        source="judgement",
+        applies=_task_decides,
+    ),
+    Remedy(
+        title="Keep the model as it was saved: load_best_model_at_end put the weights of the best eval back",
+        why="The rise after step {start_step} cost time, not quality.",
+        when_not="metric_for_best_model is not the eval loss.",
+        cost="none",
+        source="Transformers, TrainingArguments.load_best_model_at_end",
+        applies=_restored,
+    ),
     Remedy(
         title="Use the checkpoint nearest to step {start_step}, not the last one",
         why="Eval loss was lowest there; it is {rise:.0%} higher at the end.",
         when_not="No checkpoint was saved near that step, or another metric decides.",
         cost="none",
         source="Google, Deep Learning Tuning Playbook",
+        applies=lambda facts, finding: facts.saves and not _restored(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
         title="Keep the best checkpoint automatically and stop early",
-        why="load_best_model_at_end with EarlyStoppingCallback(patience 3, threshold 0.001) would have ended this run soon after the minimum.",
+        why="With EarlyStoppingCallback(patience 3, threshold 0.001) this run would have stopped at step {early_stop:.0f}.",
         when_not="Evals are so rare or noisy that the minimum is luck.",
         cost="rerun",
         source="Transformers, EarlyStoppingCallback",
         propose=_keep_best,
-        applies=lambda facts, finding: facts.setting("load_best_model_at_end") is not True,
+        applies=lambda facts, finding: not _restored(facts, finding),
+    ),
+    Remedy(
+        title="Evaluate earlier and more often, and lower the learning rate: the first eval was already the best",
+        why="The turn lies before step {start_step}, where nothing was measured.",
+        when_not="The model was evaluated before training and was no better.",
+        cost="rerun",
+        source="judgement",
+        propose=_more_evals,
+        applies=lambda facts, finding: _best_was_first(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
         title="Train for fewer steps, about as far as the best eval",
-        why="Fine-tuning on a fixed set usually needs 1 to 3 epochs; what follows is memorised.",
-        when_not="The learning rate schedule is tied to the length: a shorter cosine moves the minimum, too.",
+        why="What follows the best eval is memorised.",
+        when_not="The learning rate schedule is tied to the length: a shorter one moves the minimum, too.",
         cost="rerun",
         source="Unsloth, LoRA hyperparameters guide",
         propose=_shorter,
+        applies=lambda facts, finding: not _best_was_first(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
         title="Regularise: weight decay of 0.01 to 0.1, LoRA dropout, a lower LoRA rank; more or deduplicated data",
@@ -145,43 +198,124 @@ def _example(name: str, rise: float, fires: bool, seed: int = 0, sigma: float = 
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    steps, evals = facts.eval_loss.step, _without_restored_best(facts.eval_loss.value)
-    steps = steps[: len(evals)]
+    sets = facts.eval_losses
+    risen = [rise for rise in (_rise(facts, curve, limits) for curve in sets) if rise is not None]
+    if risen:
+        worst = max(risen, key=lambda rise: rise.share)
+        yield _told(facts, worst, len(risen), len(sets), limits)
+
+
+@dataclass(frozen=True)
+class Rise:
+    """An eval loss that turned: index of its minimum, level of its last third, rise as a share and in sigmas."""
+
+    curve: Curve
+    lowest: int
+    level: float
+    share: float
+    beyond: float
+    late: int
+    train: tuple[float, float]
+
+
+def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
+    """The rise of one eval set after its minimum, or None when it does not pass every threshold."""
+    evals = _without_restored_best(curve.value)
+    if len(evals) < 4:
+        return None
     lowest = int(np.argmin(evals))
-    minimum = float(evals[lowest])
-    late = evals[lowest + 1 :]
-    if len(late) < 2 or minimum <= 0:
-        return
-    late = late[-max(2, len(late) // 3) :]
-    level = float(np.median(late))
-    rise = (level - minimum) / minimum
-    noise = step_noise(evals)
+    minimum, after = float(evals[lowest]), evals[lowest + 1 :]
+    if len(after) < 2 or minimum <= 0:
+        return None
+    level = float(np.median(after[-max(2, len(after) // 3) :]))
+    share = (level - minimum) / minimum
+    noise = _eval_noise(evals, lowest)
     beyond = (level - minimum) / noise if noise > 0 else np.inf
-    held = float(np.mean(late > minimum + 0.5 * (level - minimum)))
-    start = int(steps[lowest])
-    before, after = _train_levels(facts, start)
-    fell = (before - after) / abs(before) if before else 0.0
-    if rise < limits.rise or beyond < limits.noises or held < limits.sustained or fell < limits.train_fall:
-        return
-    last = float(evals[-1])
-    yield Finding(
-        severity="critical" if rise >= 0.5 else "warning",
-        confidence=0.55 + 0.2 * min(1.0, (rise - limits.rise) / 0.1) + 0.1 * min(1.0, len(late) / 4) + 0.12 * min(1.0, beyond / 10),
-        metric=facts.eval_loss.metric,
-        headline=f"{facts.eval_loss.metric} rose {rise:.0%} after step {start} ({minimum:.4g} to {last:.4g}) while train/loss fell {fell:.0%}",
+    held = float(np.mean(after[-max(2, len(after) // 2) :] > minimum + (level - minimum) / 3))
+    before, end = _train_levels(facts, int(curve.step[lowest]))
+    fell = (before - end) / abs(before) if before else 0.0
+    if share < limits.rise or beyond < limits.noises or held < limits.sustained or fell < limits.train_fall:
+        return None
+    return Rise(curve, lowest, level, share, beyond, len(after), (before, end))
+
+
+def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -> Finding:
+    step, metric = rise.curve.step, rise.curve.metric
+    start, end = int(step[rise.lowest]), int(step[-1])
+    minimum, (before, after) = float(rise.curve.value[rise.lowest]), rise.train
+    fell = (before - after) / abs(before)
+    better = _still_improving(facts, start)
+    headline = f"{metric} rose {rise.share:.0%} after step {start} ({minimum:.4g} to {rise.level:.4g}) while train/loss fell {min(fell, 0.99):.0%}"
+    if sets > 1:
+        headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other eval {'set' if sets == 2 else 'sets'} did not"
+    if better:
+        headline += f". But {better[0]} still improved, until step {better[1]}: decide by the metric that matters"
+    stop = _early_stop(rise.curve)
+    return Finding(
+        severity="critical" if rise.share >= 0.5 and not better else "warning",
+        confidence=0.55 + 0.2 * min(1.0, (rise.share - limits.rise) / 0.1) + 0.1 * min(1.0, rise.late / 4)
+        + 0.12 * min(1.0, rise.beyond / 10) - (0.2 if better else 0.0),
+        metric=metric,
+        headline=headline,
         start_step=start,
-        end_step=int(steps[-1]),
+        end_step=end,
         measured=(
-            Measured(name="rise", value=rise, unit="of the minimum", threshold=limits.rise, setting="overfitting.rise"),
-            Measured(name="beyond_noise", value=min(beyond, 1e6), unit="eval sigmas", threshold=limits.noises, setting="overfitting.noises"),
+            Measured(name="rise", value=rise.share, unit="of the minimum", threshold=limits.rise, setting="overfitting.rise"),
+            Measured(name="beyond_noise", value=min(rise.beyond, 1000.0), unit="eval sigmas", threshold=limits.noises, setting="overfitting.noises"),
             Measured(name="train_fall", value=fell, unit="of the train loss at the minimum", threshold=limits.train_fall, setting="overfitting.train_fall"),
+            *((Measured(name="early_stop", value=float(stop), unit="step"),) if stop else ()),
+            *((Measured(name="task_best_step", value=float(better[1]), unit="step"),) if better else ()),
         ),
         evidence=(
-            Point(metric=facts.eval_loss.metric, step=start, value=minimum, label=f"best eval {minimum:.4g}"),
-            Span(metric=facts.eval_loss.metric, start_step=start, end_step=int(steps[-1]), label="eval rises, train falls"),
-            Trend(metric="train/loss", start_step=start, start_value=before, end_step=int(steps[-1]), end_value=after, label="train/loss"),
+            Point(metric=metric, step=start, value=minimum, label=f"best eval {minimum:.4g}"),
+            Span(metric=metric, start_step=start, end_step=end, label="eval rises, train falls"),
+            Trend(metric="train/loss", start_step=start, start_value=before, end_step=end, end_value=after, label="train/loss"),
         ),
     )  # fmt: skip
+
+
+def _eval_noise(evals: np.ndarray, lowest: int) -> float:
+    """Noise of one eval. Of fewer than six values second differences would count the turn itself as noise: there it is
+    the largest step against the direction, up before the minimum or down after it.
+    """
+    if len(evals) >= 6:
+        return step_noise(evals)
+    wrong = np.concatenate([np.diff(evals[: lowest + 1]), -np.diff(evals[lowest:])])
+    return float(max(wrong.max(initial=0.0), 0.0))
+
+
+RISES = re.compile(r"acc|f1|exact_match|bleu|rouge|precision|recall|auc|reward|win|mrr|map$|ndcg|pass@|spearman|pearson|matthews", re.I)
+FALLS = re.compile(r"(^|[/_])(wer|cer|perplexity|ppl|mae|mse|rmse|error|eer)$", re.I)
+
+
+def _still_improving(facts: Facts, step: int) -> tuple[str, int] | None:
+    """(metric, its best step) of a task metric of eval that was clearly better after `step` than up to it."""
+    for metric in facts.run.metrics:
+        sign = 1 if RISES.search(metric) else -1 if FALLS.search(metric) else 0
+        if not metric.startswith(("eval/", "test/")) or not sign:
+            continue
+        curve = facts.finite(metric)
+        value = sign * curve.value
+        before, after = value[curve.step <= step], value[curve.step > step]
+        if not len(before) or len(after) < 2:
+            continue
+        margin = max(TASK_GAIN * abs(float(before.max())), 2 * step_noise(value))
+        if float(np.sort(after)[-2]) > float(before.max()) + margin:
+            return metric, int(curve.step[int(np.argmax(value))])
+    return None
+
+
+def _early_stop(curve: Curve) -> int | None:
+    """Step at which Transformers' EarlyStoppingCallback with patience 3 and threshold 0.001 would have stopped."""
+    best, waited = np.inf, 0
+    for step, value in zip(curve.step.tolist(), curve.value.tolist(), strict=True):
+        if value < best - 0.001:
+            best, waited = value, 0
+        else:
+            waited += 1
+            if waited >= 3:
+                return int(step)
+    return None
 
 
 def _without_restored_best(evals: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ was resumed from a good checkpoint is flat from its first step.
 
 Sources
 -------
-patterns.md; axolotl docs, Training Stability & Debugging; Karpathy, A Recipe for Training Neural Networks.
+definition of the pattern; axolotl docs, Training Stability & Debugging; Karpathy, A Recipe for Training Neural Networks.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RATE_LATE = 0.6  # share of the run: a rate that is gone before this decayed too
 @dataclass(frozen=True)
 class Thresholds:
     share: float = threshold(
-        0.33, unit="of the run", low=0.05, high=1.0, source="patterns.md: a third",
+        0.33, unit="of the run", low=0.05, high=1.0, source="definition of the pattern: a third",
         meaning="shortest stretch without improvement",
     )  # fmt: skip
     improvement: float = threshold(
@@ -60,13 +60,19 @@ class Thresholds:
         meaning="largest improvement over the stretch, its uncertainty included",
     )  # fmt: skip
     solved: float = threshold(
-        0.1, unit="of the starting loss", low=0.0, high=1.0, source="patterns.md: about a tenth",
+        0.1, unit="of the starting loss", low=0.0, high=1.0, source="definition of the pattern: about a tenth",
         meaning="below this the task is solved and flat is fine",
     )  # fmt: skip
 
 
 def _rate_was_gone(facts: Facts, finding: Finding) -> bool:
     return facts.rate_gone is not None and facts.rate_gone <= (finding.start_step or 0) + 0.1 * facts.length
+
+
+def _rate_is_low(facts: Facts, finding: Finding) -> bool:
+    """Whether a higher rate may be the cure: it is below the usual range for what is trained, or unknown."""
+    rate = facts.setting("learning_rate")
+    return not isinstance(rate, float) or rate < (1e-4 if facts.setting("r") else 1e-5)
 
 
 def _rate_was_on(facts: Facts, finding: Finding) -> bool:
@@ -105,7 +111,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
         propose=scaled("learning_rate", 3),
-        applies=_rate_was_on,
+        applies=lambda facts, finding: _rate_was_on(facts, finding) and _rate_is_low(facts, finding),
     ),
 )
 
@@ -202,9 +208,17 @@ def _longest_flat(facts: Facts, end: int, limits: Thresholds) -> tuple[int, floa
         change = drift.change / level
         doubt = 1.64 * drift.error / level
         flat = doubt - change <= limits.improvement and max(doubt, change) <= limits.improvement
-        if flat and _eval_flat(facts, start, end, limits):
+        if flat and _level_quarters(inside, drift.error, limits) and _eval_flat(facts, start, end, limits):
             return int(start), drift.after, change
     return None
+
+
+def _level_quarters(inside: np.ndarray, error: float, limits: Thresholds) -> bool:
+    """Whether the quarters of a stretch agree: a valley has equal halves and is not flat."""
+    if len(inside) < 12:
+        return True
+    medians = np.array([np.median(part) for part in np.array_split(inside, 4)])
+    return float(np.ptp(medians)) <= 2 * limits.improvement * abs(float(np.median(medians))) + 3 * error
 
 
 def _eval_flat(facts: Facts, start: float, end: float, limits: Thresholds) -> bool:

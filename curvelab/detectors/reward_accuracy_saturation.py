@@ -43,7 +43,7 @@ HELD = 0.9  # share of the logs from there on that must stay as high (judgement)
 @dataclass(frozen=True)
 class Thresholds:
     accuracy: float = threshold(
-        0.95, unit="of the pairs", low=0.5, high=1.0, source="patterns.md: 0.95",
+        0.95, unit="of the pairs", low=0.5, high=1.0, source="definition of the pattern: 0.95",
         meaning="reward accuracy above which nothing is left to learn from the pairs",
     )  # fmt: skip
     early: float = threshold(

@@ -22,7 +22,7 @@ classification sets are noisy in eval, too.
 
 Sources
 -------
-patterns.md; fast.ai, Can LLMs learn from a single example? (2023-09-04) for the look-alikes.
+definition of the pattern; fast.ai, Can LLMs learn from a single example? (2023-09-04) for the look-alikes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ from curvelab.model.finding import Change, Finding, Measured, Span
 from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.episodes import zigzag_legs
-from curvelab.signals.noise import sigma_of
+from curvelab.signals.noise import sigma_of, step_noise
 from curvelab.signals.periodicity import Period, best_period, detrended
+
+DIPS = 0.12  # share of the points; more single low points than that are teeth (judgement)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,13 @@ class Thresholds:
     )  # fmt: skip
 
 
+def _one_decay(facts: Facts, finding: Finding) -> Iterator[Change]:
+    """A scheduler that is called so already was replaced in code: then there is no setting to change."""
+    now = facts.setting("lr_scheduler_type")
+    if now not in ("cosine", "linear", "constant"):
+        yield Change(setting="lr_scheduler_type", from_=now, to="cosine")
+
+
 def _cyclic(facts: Facts, finding: Finding | None = None) -> bool:
     """Whether the logged learning rate goes up again and again."""
     rate = facts.rate.value[facts.rate.step >= facts.warmup_end]
@@ -79,7 +88,7 @@ REMEDIES = (
         when_not="The restarts are wanted and checkpoints are taken at the bottoms.",
         cost="rerun",
         source="judgement",
-        propose=lambda facts, finding: (Change(setting="lr_scheduler_type", from_=facts.setting("lr_scheduler_type"), to="cosine"),),
+        propose=_one_decay,
         applies=_cyclic,
     ),
     Remedy(
@@ -87,7 +96,7 @@ REMEDIES = (
         why="A period without a cyclic learning rate means that the order of the data repeats.",
         when_not="The learning rate itself is cyclic.",
         cost="rerun",
-        source="patterns.md",
+        source="definition of the pattern",
         applies=lambda facts, finding: not _cyclic(facts) and any(m.name == "period" for m in finding.measured),
     ),
     Remedy(
@@ -168,14 +177,27 @@ def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
 
 
 def _period(loss: Curve) -> Period | None:
-    scales = [loss.value]
-    if loss.value.min() > 0:
-        scales.append(np.log(loss.value))
+    value = _without_fake_dips(loss.value)
+    scales = [value]
+    if value.min() > 0:
+        scales.append(np.log(value))
     found = [p for p in (best_period(detrended(values)) for values in scales) if p is not None]
     if not found:
         return None
     best = max(found, key=lambda p: p.explained)
     return Period(best.length, best.explained, found[0].amplitude)
+
+
+def _without_fake_dips(value: np.ndarray) -> np.ndarray:
+    """Single low points are levelled: under gradient accumulation an epoch's last logging window is shorter, and dips."""
+    inner = value[1:-1]
+    lower = np.minimum(value[:-2], value[2:])
+    dips = np.flatnonzero(lower - inner > 3 * step_noise(value)) + 1
+    if not len(dips) or len(dips) > DIPS * len(value):
+        return value
+    levelled = value.copy()
+    levelled[dips] = (value[dips - 1] + value[dips + 1]) / 2
+    return levelled
 
 
 def _doubt(n: int) -> float:

@@ -22,7 +22,7 @@ When several parameter groups have rates of their own and the log shows a frozen
 
 Sources
 -------
-Transformers, get_scheduler; patterns.md; judgement for the thresholds.
+Transformers, get_scheduler; definition of the pattern; judgement for the thresholds.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ When the model is evaluated elsewhere: by a separate job, or by a benchmark that
 
 Sources
 -------
-Google, Deep Learning Tuning Playbook: evaluate at regular step intervals; patterns.md: every 5 to 10 % of the steps.
+Google, Deep Learning Tuning Playbook: evaluate at regular step intervals; definition of the pattern: every 5 to 10 % of the steps.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from curvelab.model.finding import Change, Finding, Measured, Point, Span
 from curvelab.model.run import Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
-EVALS_WANTED = 15  # evals in a run: one every 5 to 10 % of the steps (Tuning Playbook; patterns.md)
+EVALS_WANTED = 15  # evals in a run: one every 5 to 10 % of the steps (Tuning Playbook; the definition of the pattern)
 
 
 @dataclass(frozen=True)
 class Thresholds:
     evals: float = threshold(
-        4, unit="evals", low=1, high=1000, source="patterns.md: about 4",
+        4, unit="evals", low=1, high=1000, source="definition of the pattern: about 4",
         meaning="with fewer evals than this, a minimum cannot be told from noise",
     )  # fmt: skip
     points: float = threshold(
-        50, unit="logged train points", low=0, high=1e6, source="patterns.md: about 50",
+        50, unit="logged train points", low=0, high=1e6, source="definition of the pattern: about 50",
         meaning="a run with no more train points than this is too short to ask for several evals",
     )  # fmt: skip
 

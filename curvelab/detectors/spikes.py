@@ -22,7 +22,7 @@ anything. Near a loss of zero the relative height means little, so the noise dec
 
 Sources
 -------
-PaLM, arXiv 2204.02311 section 5.1; ZClip, arXiv 2504.02507; patterns.md.
+PaLM, arXiv 2204.02311 section 5.1; ZClip, arXiv 2504.02507; the definition of the pattern.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ LOG_GUARD = 1.0  # relative noise does not shrink as the loss falls, so in the l
 LOG_SHARE = 0.8  # of the sigmas on the logarithmic scale, where a jump counts for less than on the linear one
 UNDONE = 0.5  # share of the starting loss: a jump from near zero back to it loses all that was learned, whatever the noise
 NEAR_ZERO = 0.05  # share of the starting loss that is near zero (half of what counts as solved)
+BACK = 0.35  # share of the height that may remain before and after a jump (judgement)
 CLIMBED = 0.3  # a level this far above an earlier one belongs to a divergence, and so do its jumps (judgement)
 
 
 @dataclass(frozen=True)
 class Thresholds:
     sigmas: float = threshold(
-        6.0, unit="robust standard deviations of the local noise", low=2.0, high=100.0, source="patterns.md: about 6",
+        6.0, unit="robust standard deviations of the local noise", low=2.0, high=100.0, source="definition of the pattern: about 6",
         meaning="how far a spike stands above the local level, on the linear and on the logarithmic scale",
     )  # fmt: skip
     height: float = threshold(
@@ -222,13 +223,16 @@ def _sigmas(residual: np.ndarray, guard: float, least: float) -> np.ndarray:
 
 
 def _recovers(value: np.ndarray, level: np.ndarray, episode: tuple[int, int], limits: Thresholds) -> bool:
-    """Whether an episode is short and the loss is back at its level soon after it; one at the very end is still open."""
+    """Whether an episode is short, rises from the level, and is back there soon; one at the very end is still open.
+
+    What falls from the first point on is a start and no jump.
+    """
     first, last = episode
-    if last - first + 1 > max(3, limits.longest * len(value)) or last >= len(value) - 1:
+    if last - first + 1 > max(3, limits.longest * len(value)) or first < 1 or last >= len(value) - 1:
         return False
-    after = value[last + 1 : last + 6]
+    before, after = value[max(0, first - 3) : first], value[last + 1 : last + 6]
     height = float(value[first : last + 1].max()) - float(level[first])
-    return float(np.median(after)) - float(level[first]) < 0.35 * height
+    return max(float(np.median(before)), float(np.median(after))) - float(level[first]) < BACK * height
 
 
 def _at_seam(facts: Facts, loss: Curve, episode: tuple[int, int]) -> bool:

@@ -21,7 +21,7 @@ When samples get longer on purpose (a curriculum, packing off): steps per second
 
 Sources
 -------
-patterns.md: a sustained 20 %, critical below 50 % of the baseline; PyTorch, Performance Tuning Guide.
+definition of the pattern: a sustained 20 %, critical below 50 % of the baseline; PyTorch, Performance Tuning Guide.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from curvelab.signals.shift import Split, best_split
 
 SPEEDS = ("train/tokens_per_second", "train/samples_per_second", "train/steps_per_second")
 TIMES = ("train/step_time", "train/time_per_step", "train/iteration_time")
-CRITICAL = 0.5  # of the baseline (patterns.md)
+CRITICAL = 0.5  # of the baseline (the definition of the pattern)
 FEWEST = 12  # points; fewer show no two levels (judgement)
 SHORTEST_LOG = 1.0  # seconds between two logs, below which their distance is the logger's time and not the training's
 CLOCK_RULE = 1.75  # times the drop that a logged speed needs: clock times also hold evals, checkpoints, other users
@@ -51,7 +51,7 @@ HELD = 0.8  # share of the later points that stay on the low side (judgement)
 @dataclass(frozen=True)
 class Thresholds:
     drop: float = threshold(
-        0.2, unit="of the speed before", low=0.01, high=1.0, source="patterns.md: 20 %",
+        0.2, unit="of the speed before", low=0.01, high=1.0, source="definition of the pattern: 20 %",
         meaning="how far the speed falls, from one level to the next",
     )  # fmt: skip
 

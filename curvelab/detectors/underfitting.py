@@ -22,7 +22,7 @@ told apart, and the confidence is lower.
 
 Sources
 -------
-patterns.md; Google, Deep Learning Tuning Playbook; TRL docs, LoRA Without Regret.
+definition of the pattern; Google, Deep Learning Tuning Playbook; TRL docs, LoRA Without Regret.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Finding, Level, Measured, Span
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.level import MEDIAN_COST, noise_of
 from curvelab.signals.noise import block_medians
 
@@ -50,7 +50,7 @@ class Thresholds:
         meaning="a run that fell by less, its uncertainty included, has barely learned",
     )  # fmt: skip
     chance: float = threshold(
-        0.85, unit="of ln(vocabulary)", low=0.0, high=1.0, source="judgement: S2 and S5 of patterns.md give ln(V) itself",
+        0.85, unit="of ln(vocabulary)", low=0.0, high=1.0, source="judgement: a model that guesses has a loss of ln(V)",
         meaning="a loss that ends above this is near the level of guessing",
     )  # fmt: skip
     points: float = threshold(
@@ -59,14 +59,31 @@ class Thresholds:
     )  # fmt: skip
 
 
+def _rate_is_low(facts: Facts, finding: Finding) -> bool:
+    rate = facts.setting("learning_rate")
+    return not isinstance(rate, float) or rate < _usual(facts)
+
+
+def _usual(facts: Facts) -> float:
+    """The low end of the usual learning rates: 1e-5 for full fine-tuning, 1e-4 for LoRA."""
+    return 1e-4 if facts.setting("r") else 1e-5
+
+
+def _usual_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
+    rate = facts.setting("learning_rate")
+    to = max(_usual(facts), float(f"{4 * rate:.2g}")) if isinstance(rate, float) else _usual(facts)
+    yield Change(setting="learning_rate", from_=rate, to=to)
+
+
 REMEDIES = (
     Remedy(
         title="Raise the learning rate by 2 to 5x (typical: 1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
-        why="The loss fell by only {fall:.1%} in the whole run.",
+        why="The loss fell by only {fall:.1%} in the whole run, at a rate below the usual range.",
         when_not="The loss is at the level of guessing although the rate is in the usual range: then look at the labels.",
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook; Unsloth, LoRA hyperparameters guide",
-        propose=scaled("learning_rate", 4),
+        propose=_usual_rate,
+        applies=_rate_is_low,
     ),
     Remedy(
         title="Check what trains: number of trainable parameters, LoRA on all linear layers, the label mask",
@@ -118,6 +135,10 @@ def _example(name: str, fires: bool) -> Example:
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if facts.around_zero:
         raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
+    if facts.preference:
+        raise NotApplicable("a preference loss begins at ln 2 and is judged by its rewards")
+    if facts.resumed:
+        raise NotApplicable("the log begins far from step 0: what was learned before is not in it")
     step, value = facts.loss.step, facts.loss.value
     n = len(value)
     if n < limits.points:
@@ -143,7 +164,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=(0.85 if guessing else 0.65) - (0.1 if n < 50 else 0.0),
         metric="train/loss",
-        headline=f"train/loss ends at {end:.4g}{near}; it began at {start:.4g} and fell by {max(0.0, (start - end) / abs(start)):.1%}",
+        headline=f"train/loss began at {start:.4g} and ends at {end:.4g}{near}; its best level is {max(0.0, (start - best) / start):.1%} lower",
         start_step=int(step[0]),
         end_step=int(step[-1]),
         measured=(

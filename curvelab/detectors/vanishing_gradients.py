@@ -20,7 +20,7 @@ When only very few parameters train, the norm is small by nature although the lo
 
 Sources
 -------
-patterns.md; axolotl docs, Training Stability & Debugging.
+definition of the pattern; axolotl docs, Training Stability & Debugging.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class Thresholds:
         meaning="a norm that fell below this share of its earlier level has collapsed",
     )  # fmt: skip
     share: float = threshold(
-        0.3, unit="of the run", low=0.05, high=1.0, source="patterns.md: a third of the run as for a plateau",
+        0.3, unit="of the run", low=0.05, high=1.0, source="definition of the pattern: a third of the run as for a plateau",
         meaning="how long the norm must have been near zero at the end",
     )  # fmt: skip
     solved: float = threshold(
-        0.1, unit="of the starting loss", low=0.0, high=1.0, source="patterns.md: about a tenth",
+        0.1, unit="of the starting loss", low=0.0, high=1.0, source="definition of the pattern: about a tenth",
         meaning="below this the task is solved and small gradients are fine",
     )  # fmt: skip
 

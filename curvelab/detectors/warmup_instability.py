@@ -60,7 +60,7 @@ class Thresholds:
         meaning="how far the loss rises",
     )  # fmt: skip
     sigmas: float = threshold(
-        6.0, unit="standard deviations of one log", low=1.0, high=100.0, source="patterns.md, spikes: about 6",
+        6.0, unit="standard deviations of one log", low=1.0, high=100.0, source="the definition of the pattern, spikes: about 6",
         meaning="how far the rise stands out from the noise",
     )  # fmt: skip
 

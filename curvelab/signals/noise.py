@@ -42,7 +42,7 @@ def running_median(values: Floats, width: int) -> Floats:
         return values.astype(np.float64, copy=True)
     from scipy.ndimage import median_filter
 
-    smooth: Floats = median_filter(values, size=width, mode="nearest")
+    smooth: Floats = median_filter(values, size=width, mode="mirror")
     return smooth
 
 

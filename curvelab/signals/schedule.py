@@ -31,9 +31,7 @@ def warmup_end(rate: Floats) -> int:
     return max(1, int(RAMP_START * n))
 
 
-def decayed_below(rate: Floats, share: float) -> int | None:
-    """Index from which on the rate stays below `share` of its peak; None when it never does. rate float64[n], finite."""
-    if not len(rate) or rate.max() <= 0:
-        return None
-    high = np.flatnonzero(rate >= share * rate.max())
-    return None if high[-1] == len(rate) - 1 else int(high[-1] + 1)
+def decayed_below(rate: Floats, level: float) -> int | None:
+    """Index from which on the rate stays below `level`; None when it never does. rate float64[n], finite."""
+    high = np.flatnonzero(rate >= level)
+    return None if not len(high) or high[-1] == len(rate) - 1 else int(high[-1] + 1)

@@ -75,6 +75,7 @@ def test_a_decayed_rate_is_recognised_where_it_falls_below_the_share():
     rate = np.concatenate([np.full(60, 1.0), np.full(40, 0.01)])
     assert decayed_below(rate, 0.1) == 60
     assert decayed_below(np.full(40, 1.0), 0.1) is None
+    assert decayed_below(np.zeros(40), 0.1) is None
     assert decayed_below(np.empty(0), 0.1) is None
 
 
