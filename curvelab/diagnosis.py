@@ -39,7 +39,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
 
     Raises UsageError for an unknown pattern or threshold in `settings`; a detector's own failure is an outcome.
     """
-    options = settings or Options()
+    options = Options.of(settings)
     for pattern in (*options.select, *options.ignore, *options.thresholds):
         detector_of(pattern)
     facts = Facts(run)
@@ -244,6 +244,7 @@ def _provenance(run: Run, options: Options) -> dict[str, Any]:
 
     return {
         "curvelab": __version__,
+        "left_out": [one.pattern for one in detectors() if not options.wants(one.pattern)],
         "thresholds_changed": {pattern: dict(values) for pattern, values in options.thresholds.items()},
         "files": [{"path": str(log.path), "format": log.format} for log in run.logs],
     }

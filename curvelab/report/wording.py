@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Gap, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import numerals
-from curvelab.report.numerals import count, percent
+from curvelab.report.numerals import count, percent, plural
 from curvelab.report.plain import clean
 
 SHAPES: dict[Severity, str] = {"critical": "■", "warning": "▲", "info": "●"}
@@ -66,19 +66,47 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
 
 def _without_fault(diagnosis: Diagnosis) -> Verdict:
     clear = sum(o.status == "clear" for o in diagnosis.outcomes)
-    looked = f"{_plural(clear, 'check')} looked at {_plural(diagnosis.points, 'train point')}"
+    points = plural(diagnosis.points, "train point")
+    left = len(left_out(diagnosis))
     if diagnosis.verdict == "healthy":
         minor = len(diagnosis.findings)
-        rest = f"; {_plural(minor, 'finding')} of minor weight below" if minor else ""
-        return Verdict("Looks healthy", f"{looked} and found no fault{rest}.", "", None)
-    several = len(diagnosis.outcomes)
-    return Verdict(
-        "Not assessed",
-        f"Only {clear} of {_plural(several, 'check')} could look, at {_plural(diagnosis.points, 'train point')}: "
-        "too little to call this run healthy or faulty.",
-        "",
-        None,
-    )
+        rest = f"; {plural(minor, 'finding')} of minor weight below" if minor else ""
+        rest += f"; {plural(left, 'check')} {_were(left)} not asked for" if left else ""
+        return Verdict("Looks healthy", f"{plural(clear, 'check')} looked at {points} and found no fault{rest}.", "", None)
+    asked = len(diagnosis.outcomes)
+    if left and clear == asked:
+        which = "The one check that was" if asked == 1 else f"The {count(asked)} checks that were"
+        told = (
+            f"{which} asked for looked at {points} and found nothing; {count(left)} {_were(left)} left out, "
+            "so this says nothing on the run as a whole."
+        )
+        return Verdict("Nothing found of what was asked for", told, "", None)
+    of = f"{plural(asked, 'check')} {'that was' if asked == 1 else 'that were'} asked for" if left else plural(asked, "check")
+    few = f"Only {count(clear)}" if clear else "Not one"
+    told = f"{few} of {of} could look, at {points}: too little to call this run healthy or faulty."
+    return Verdict("Not assessed", told, "", None)
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def left_out(diagnosis: Diagnosis) -> list[str]:
+    """The patterns that the user did not ask for (`--select`, `--ignore`)."""
+    names = diagnosis.provenance.get("left_out")
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+
+
+def changed(diagnosis: Diagnosis) -> list[str]:
+    """Thresholds that the user changed, as `pattern.name = value`."""
+    given = diagnosis.provenance.get("thresholds_changed")
+    if not isinstance(given, dict):
+        return []
+    return [
+        f"{clean(pattern, 80)}.{clean(name, 80)} = {numerals.setting(value)}"
+        for pattern, values in given.items()
+        for name, value in (values.items() if isinstance(values, dict) else ())
+    ]
 
 
 def sentence(text: str) -> str:
@@ -112,8 +140,13 @@ def card_of(pattern: str) -> dict[str, str]:
 
 
 def ranked(diagnosis: Diagnosis) -> list[Finding]:
-    """The findings from worst to least; equal ones in the order of the story."""
-    return sorted(diagnosis.findings, key=lambda f: -SEVERITIES.index(f.severity))
+    """The finding that names the run, then the others from worst to least; equal ones in the order of the story."""
+    return sorted(by_severity(diagnosis.findings), key=lambda f: f.pattern != diagnosis.verdict)
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings from worst to least; equal ones stay in their order."""
+    return sorted(findings, key=lambda f: -SEVERITIES.index(f.severity))
 
 
 def progress(diagnosis: Diagnosis) -> str:
@@ -126,6 +159,15 @@ def progress(diagnosis: Diagnosis) -> str:
     return f"{count(last)} steps (the plan is not in the log)"
 
 
+def restarts(diagnosis: Diagnosis) -> str:
+    """ "restart at step 164 (after reaching 228)", or an empty string."""
+    if not diagnosis.seams:
+        return ""
+    places = ", ".join(f"step {count(s.step)} (after reaching {count(s.reached)})" for s in diagnosis.seams[:3])
+    more = f" and {count(len(diagnosis.seams) - 3)} more" if len(diagnosis.seams) > 3 else ""
+    return f"restart at {places}{more}"
+
+
 def wasted(diagnosis: Diagnosis) -> str:
     """What came after the last useful step, or an empty string."""
     waste = diagnosis.wasted
@@ -134,7 +176,7 @@ def wasted(diagnosis: Diagnosis) -> str:
     share = f", {percent(round(waste.steps / diagnosis.last_step, 2))} of the run" if diagnosis.last_step else ""
     time = "" if waste.seconds is None else f", {numerals.duration(waste.seconds)}"
     after = "the best eval" if waste.why == "overfitting" else clean(waste.why, 60) or "the last useful one"
-    return f"{_plural(waste.steps, 'step')}{share}{time} after step {count(waste.since_step)} ({after})"
+    return f"{plural(waste.steps, 'step')}{share}{time} after step {count(waste.since_step)} ({after})"
 
 
 def change(one: Change) -> str:
@@ -170,9 +212,7 @@ def to_log(diagnosis: Diagnosis) -> list[tuple[str, str, list[str]]]:
     for metric, patterns in sorted(wanted.items(), key=lambda item: -len(item[1])):
         how = _HOW_TO_LOG.get(metric, "log it at regular steps")
         have = diagnosis.metrics.get(metric, 0)
-        advice.append((metric, how + (f"; {_plural(have, 'point')} were too few" if have else ""), patterns))
+        few = f"; {plural(have, 'point')} {'was' if have == 1 else 'were'} too few" if have else ""
+        advice.append((metric, how + few, patterns))
     return advice
 
-
-def _plural(number: int, noun: str) -> str:
-    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
