@@ -180,7 +180,7 @@ def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) ->
         roots = [f for f in serious if detector_of(f.pattern).kind == kind and f.explained_by is None]
         if roots:
             return min(roots, key=lambda f: f.confidence <= DOUBTED).pattern  # the first of those that are not doubted
-    looked = [o for o in outcomes if o.status == "clear" and detector_of(o.pattern).kind == "curve"]
+    looked = [o for o in outcomes if o.status in ("clear", "found") and detector_of(o.pattern).kind == "curve"]
     asked = [o for o in outcomes if detector_of(o.pattern).kind == "curve"]
     enough = min(ENOUGH_CHECKS, len(asked)) or 1
     return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= enough else "not-assessed"
