@@ -32,6 +32,7 @@ _SURE = (
     (0.25, "possible"),
     (0.0, "a weak hint"),
 )
+HEALTHY = "Looks healthy"
 _HOW_TO_LOG = {
     "train/loss": "log it every few steps (logging_steps)",
     "eval/loss": "evaluate every 5–10 % of the steps (eval_strategy=steps, eval_steps)",
@@ -67,20 +68,19 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
 def _without_fault(diagnosis: Diagnosis) -> Verdict:
     clear = sum(o.status == "clear" for o in diagnosis.outcomes)
     points = plural(diagnosis.points, "train point")
-    left = len(left_out(diagnosis))
-    if diagnosis.verdict == "healthy":
-        minor = len(diagnosis.findings)
-        rest = f"; {plural(minor, 'finding')} of minor weight below" if minor else ""
-        rest += f"; {plural(left, 'check')} {_were(left)} not asked for" if left else ""
-        return Verdict("Looks healthy", f"{plural(clear, 'check')} looked at {points} and found no fault{rest}.", "", None)
-    asked = len(diagnosis.outcomes)
-    if left and clear == asked:
+    asked, left = len(diagnosis.outcomes), len(left_out(diagnosis))
+    if left and clear == asked and (diagnosis.verdict != "healthy" or left > asked):
         which = "The one check that was" if asked == 1 else f"The {count(asked)} checks that were"
         told = (
             f"{which} asked for looked at {points} and found nothing; {count(left)} {_were(left)} left out, "
             "so this says nothing on the run as a whole."
         )
         return Verdict("Nothing found of what was asked for", told, "", None)
+    if diagnosis.verdict == "healthy":
+        minor = len(diagnosis.findings)
+        rest = f"; {plural(minor, 'finding')} of minor weight below" if minor else ""
+        rest += f"; {plural(left, 'check')} {_were(left)} not asked for" if left else ""
+        return Verdict(HEALTHY, f"{plural(clear, 'check')} looked at {points} and found no fault{rest}.", "", None)
     of = f"{plural(asked, 'check')} {'that was' if asked == 1 else 'that were'} asked for" if left else plural(asked, "check")
     few = f"Only {count(clear)}" if clear else "Not one"
     told = f"{few} of {of} could look, at {points}: too little to call this run healthy or faulty."

@@ -178,9 +178,9 @@ def test_the_finding_that_names_the_run_comes_first_and_is_shaded() -> None:
 # What was asked for
 
 
-def selected(*patterns: str, left: int = 29) -> Any:
+def selected(*patterns: str, verdict: str, left: int = 29) -> Any:
     return made.diagnosis(
-        verdict="not-assessed",
+        verdict=verdict,
         outcomes=tuple(Outcome(pattern=one, status="clear") for one in patterns),
         provenance={
             "left_out": [f"pattern-{i}" for i in range(left)],
@@ -189,14 +189,16 @@ def selected(*patterns: str, left: int = 29) -> Any:
     )
 
 
-def test_what_was_left_out_and_changed_is_in_every_format() -> None:
-    diagnosis = selected("spikes")
+@pytest.mark.parametrize("verdict", ["healthy", "not-assessed"])
+def test_what_was_left_out_and_changed_is_in_every_format(verdict: str) -> None:
+    diagnosis = selected("spikes", verdict=verdict)
     html, text, marked = words_of(page(diagnosis)), plain([diagnosis], 100), markdown([diagnosis])
     for shown in (html, text, marked):
         assert "ot asked for" in shown
         assert "pattern-28" in shown
         assert "overfitting.rise = 0.1" in shown
         assert "too little" not in shown
+        assert "ooks healthy" not in shown
         told = re.sub(r"\s+", " ", shown)
         assert "The one check that was asked for looked at 200 train points and found nothing; 29 were left out" in told
 
