@@ -115,6 +115,8 @@ def _example(name: str, fires: bool) -> Example:
             norms[[50, 120]] *= 60
         elif name == "grows while learning":
             norms *= np.geomspace(1, 6, n)
+        elif name == "high, then dead":
+            norms[80:] *= 1e-5
         return synth.run_of(loss, norms=norms, rate=synth.cosine(n))
 
     onset = {"level rises with the loss": (600, 1000), "heavy tail": (1, 120)}.get(name)
@@ -132,6 +134,7 @@ def _example(name: str, fires: bool) -> Example:
         _example("heavy tail", True),
         _example("isolated peaks", False),
         _example("grows while learning", False),
+        _example("high, then dead", False),
     ),
     yields_to=("divergence",),
 )
@@ -146,7 +149,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         return
     far = norms.value > limits.times * median
     start, rise = _risen(facts, norms, limits)
-    if start is None and float(far.mean()) < limits.share:
+    fell = not far[len(far) // 2 :].any()  # norms that were high only before they fell have not exploded
+    if start is None and (float(far.mean()) < limits.share or fell):
         return
     highest = float(norms.value.max())
     if start is not None:
