@@ -151,7 +151,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     far = norms.value > limits.times * median
     start, rise = _risen(facts, norms, limits)
     late = far[len(far) // 2 :]  # norms that were high and came down have not left their range: the median did
-    if start is None and (float(far.mean()) < limits.share or float(late.mean()) < limits.share / 2):
+    if start is None and (float(far.mean()) < limits.share or not late.any()):
         return
     highest = float(norms.value.max())
     if start is not None:
