@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ _HOW_TO_LOG = {
     "train/learning_rate": "log it with the loss",
     "train/tokens_per_second": "count tokens (include_num_input_tokens_seen)",
 }
+_OF_REWARDS = re.compile(r"train/(reward|kl$|entropy$|logps|completions|frac_reward)")
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,10 @@ def to_log(diagnosis: Diagnosis) -> list[tuple[str, str, list[str]]]:
                 if diagnosis.metrics.get(metric, 0) < fewest:
                     wanted.setdefault(metric, []).append(outcome.pattern)
     advice = []
+    rewarded = any(_OF_REWARDS.match(metric) for metric in diagnosis.metrics)
     for metric, patterns in sorted(wanted.items(), key=lambda item: -len(item[1])):
+        if _OF_REWARDS.match(metric) and not rewarded:
+            continue  # a supervised run has neither rewards nor a policy to log
         how = _HOW_TO_LOG.get(metric, "log it at regular steps")
         have = diagnosis.metrics.get(metric, 0)
         few = f"; {plural(have, 'point')} {'was' if have == 1 else 'were'} too few" if have else ""
