@@ -160,7 +160,10 @@ class Run:
     def points(self) -> int:
         """Distinct steps of the main train-loss series; 0 without one."""
         curve = self.logged.get("train/loss")
-        return 0 if curve is None else len(np.unique(curve.step))
+        if curve is None or not len(curve):
+            return 0
+        step = np.sort(curve.step)
+        return 1 + int(np.count_nonzero(step[1:] != step[:-1]))
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -196,6 +199,8 @@ def winning_rows(curve: Curve, seams: tuple[Seam, ...]) -> Curve:
     for seam in seams:
         keep &= ~((curve.segment < seam.segment) & (curve.step >= seam.step))
     kept = curve if keep.all() else curve.take(keep)
+    if (kept.step[1:] > kept.step[:-1]).all():
+        return kept
     order = np.lexsort((kept.order, kept.segment, kept.step))
     step = kept.step[order]
     last = np.ones(len(step), dtype=bool)
