@@ -29,7 +29,7 @@ MOST_FIXES = 3
 MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
 MOST_SERIES = 60
 ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
-ENOUGH_CHECKS = 4  # curve patterns that must have been looked for (judgement)
+ENOUGH_CHECKS = 4  # patterns of what was learned that must have been looked for (judgement)
 DOUBTED = 0.5  # a finding of no more confidence names a run only when nothing else does
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
 
@@ -39,7 +39,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
 
     Raises UsageError for an unknown pattern or threshold in `settings`; a detector's own failure is an outcome.
     """
-    options = settings or Options()
+    options = Options.of(settings)
     for pattern in (*options.select, *options.ignore, *options.thresholds):
         detector_of(pattern)
     facts = Facts(run)
@@ -180,10 +180,18 @@ def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) ->
         roots = [f for f in serious if detector_of(f.pattern).kind == kind and f.explained_by is None]
         if roots:
             return min(roots, key=lambda f: f.confidence <= DOUBTED).pattern  # the first of those that are not doubted
-    looked = [o for o in outcomes if o.status == "clear" and detector_of(o.pattern).kind == "curve"]
-    asked = [o for o in outcomes if detector_of(o.pattern).kind == "curve"]
+    asked = [o for o in outcomes if _judges_learning(detector_of(o.pattern))]
+    looked = [o for o in asked if o.status in ("clear", "found")]
     enough = min(ENOUGH_CHECKS, len(asked)) or 1
     return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= enough else "not-assessed"
+
+
+def _judges_learning(one: Detector) -> bool:
+    """Whether a detector looks at what was learned: the curve patterns, and those that need a metric of the policy.
+
+    The loss of a policy gradient says little: such a run is judged by its reward, KL, entropy and completions.
+    """
+    return one.kind == "curve" or not any(metric.endswith("/loss") for metric in one.needs)
 
 
 def _best_step(facts: Facts) -> int | None:
@@ -244,6 +252,7 @@ def _provenance(run: Run, options: Options) -> dict[str, Any]:
 
     return {
         "curvelab": __version__,
+        "left_out": [one.pattern for one in detectors() if not options.wants(one.pattern)],
         "thresholds_changed": {pattern: dict(values) for pattern, values in options.thresholds.items()},
         "files": [{"path": str(log.path), "format": log.format} for log in run.logs],
     }

@@ -57,8 +57,15 @@ def _search(root: Path, found: Found) -> None:
             else:
                 _claim(file, found, claimed)
     for link in links:
-        if link.resolve().is_relative_to(inside):
+        if _leads_into(inside, link):
             _claim(link, found, claimed)
+
+
+def _leads_into(folder: Path, link: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):
+        return False  # a link in a circle
 
 
 def _claim(file: Path, found: Found, claimed: set[tuple[int, int]]) -> None:

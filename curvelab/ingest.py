@@ -11,7 +11,7 @@ from pathlib import Path
 from curvelab.catalogue import importers
 from curvelab.files import find
 from curvelab.grouping import group
-from curvelab.joining import join
+from curvelab.joining import join, place_hash
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.log import Log
 from curvelab.model.run import Run
@@ -42,7 +42,7 @@ def gather(
             _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
-    gathered.runs = _uniquely_named(gathered.runs)
+    gathered.runs = _distinct(gathered.runs)
     return gathered
 
 
@@ -115,18 +115,34 @@ def read(source: Source, importer: Importer) -> tuple[Log, ...]:
         raise UnreadableError(source.path, message) from error
 
 
-def _uniquely_named(runs: list[Run]) -> list[Run]:
-    """Give runs of the same name as much of their folder as tells them apart."""
+def _distinct(runs: list[Run]) -> list[Run]:
+    """Give runs of one id (copies of a W&B run) and runs of one name what tells them apart."""
+    ids: list[str] = []
+    for run in runs:
+        given = run.id if run.id not in ids else f"{run.id}-{place_hash(run.path)[:6]}"
+        again = 2
+        while given in ids:
+            given, again = f"{run.id}-{place_hash(run.path)[:6]}-{again}", again + 1
+        ids.append(given)
+    told = [run if run.id == id_ else replace(run, id=id_) for run, id_ in zip(runs, ids, strict=True)]
+    return [run if run.name == name else replace(run, name=name) for run, name in zip(told, _names(told), strict=True)]
+
+
+def _names(runs: list[Run]) -> list[str]:
+    """Names with as much of the folder as tells runs of the same name apart; the file's name where the folder is one."""
     names = [run.name for run in runs]
-    for depth in range(1, 8):
+    places = [Path(run.path) for run in runs]
+    folders = [place if place.is_dir() else place.parent for place in places]
+    for depth in range(8):
         clashing = {name for name in names if names.count(name) > 1}
         if not clashing:
             break
-        for i, run in enumerate(runs):
-            if names[i] in clashing:
-                folder = Path(run.path) if Path(run.path).is_dir() else Path(run.path).parent
+        for i, folder in enumerate(folders):
+            if names[i] in clashing and depth:
                 names[i] = "/".join(folder.parts[-depth - 1 :])
+            elif names[i] in clashing and places[i] != folder and folders.count(folder) > 1:
+                names[i] += f"/{places[i].stem}"
     for i, name in enumerate(names):
         if names[:i].count(name):
-            names[i] = f"{name}-{runs[i].id[:6]}"
-    return [run if run.name == name else replace(run, name=name) for run, name in zip(runs, names, strict=True)]
+            names[i] = f"{name}-{runs[i].id[-6:]}"
+    return names

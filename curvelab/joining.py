@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from curvelab.beside import SettingsFile
-from curvelab.grouping import Group, same_numbers
+from curvelab.grouping import Group
+from curvelab.kinship import same_numbers
 from curvelab.lines import Line, in_order, line_of, merged, named
 from curvelab.model.log import Ints, Log, State
 from curvelab.model.note import Note
@@ -22,6 +24,7 @@ from curvelab.sources import Importer
 
 _BEST_PRECISION = ("trainer-state", "wandb-file", "tensorboard")  # float64 before float32, when equally complete
 _NAMED_BY_LOG = frozenset(("mlflow", "trackio"))  # their folders are named by a machine, their runs by people
+_CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _NO_PLAN = 1e12  # steps; streaming runs write 2^63 - 1 epochs for "no end"
 _MOST = 0.9  # share of the epochs of a mark of completion that the logs must hold to be that run (judgement)
 _EPOCH_ROUNDING = 0.05  # epochs; older trainers rounded to two digits, newer ones do not
@@ -74,7 +77,10 @@ def _name(group: Group) -> str:
     given = next((log.identity["name"] for log in group.logs if log.identity.get("name")), None)
     if given and (group.of_several or group.logs[0].format in _NAMED_BY_LOG):
         return given
-    return group.path.name if group.path.is_dir() else group.path.parent.name or group.path.name
+    place = group.path if group.path.is_dir() else group.path.parent
+    if _CHECKPOINT.match(place.name) and place.parent.name:  # every run has a checkpoint-500
+        return f"{place.parent.name}/{place.name}"
+    return place.name or group.path.name
 
 
 def _rank(format_: str) -> int:
@@ -227,4 +233,9 @@ def _completed(files: Iterable[SettingsFile], curves: Mapping[str, Curve]) -> bo
 
 def _identity(group: Group) -> str:
     given = next((log.identity["id"] for log in group.logs if log.identity.get("id")), None)
-    return given or hashlib.sha256(str(Path(group.path).absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return given or place_hash(group.path)
+
+
+def place_hash(path: str | Path) -> str:
+    """Twelve digits that stand for a place in the file system."""
+    return hashlib.sha256(str(Path(path).absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -90,6 +90,7 @@ def test_links_in_circles_and_out_of_the_root_are_left_alone(write_state, tmp_pa
     (root / "loop").symlink_to(root)
     (root / "escape").symlink_to(outside.parent)
     (root / "latest-run").symlink_to(root / "run")
+    (root / "trainer_state.json").symlink_to("trainer_state.json")
     assert [run.name for run in discover(root)] == ["run"]
 
 

@@ -13,7 +13,8 @@ its way to divergence or NaN.
 
 Look-alikes
 -----------
-High norms during warm-up, which are expected. Isolated peaks, which belong to spikes. The noisy norms of a solved run or
+High norms during warm-up, which are expected. Norms that are high at first and then fall for good, as where a policy is
+left without a signal: the far-out ones must make up a fifth of the second half too. Isolated peaks, which belong to spikes. The noisy norms of a solved run or
 of small-batch classification, whose level rises when it starts to learn.
 
 When it is wrong
@@ -115,8 +116,8 @@ def _example(name: str, fires: bool) -> Example:
             norms[[50, 120]] *= 60
         elif name == "grows while learning":
             norms *= np.geomspace(1, 6, n)
-        elif name == "high, then dead":
-            norms[80:] *= 1e-5
+        elif name == "falls for good":
+            norms[70:] *= 0.01
         return synth.run_of(loss, norms=norms, rate=synth.cosine(n))
 
     onset = {"level rises with the loss": (600, 1000), "heavy tail": (1, 120)}.get(name)
@@ -134,7 +135,7 @@ def _example(name: str, fires: bool) -> Example:
         _example("heavy tail", True),
         _example("isolated peaks", False),
         _example("grows while learning", False),
-        _example("high, then dead", False),
+        _example("falls for good", False),
     ),
     yields_to=("divergence",),
 )
@@ -149,8 +150,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         return
     far = norms.value > limits.times * median
     start, rise = _risen(facts, norms, limits)
-    fell = not far[len(far) // 2 :].any()  # norms that were high only before they fell have not exploded
-    if start is None and (float(far.mean()) < limits.share or fell):
+    late = far[len(far) // 2 :]  # norms that were high and came down have not left their range: the median did
+    if start is None and (float(far.mean()) < limits.share or not late.any()):
         return
     highest = float(norms.value.max())
     if start is not None:

@@ -107,6 +107,7 @@ def _example(name: str, level: float, fires: bool) -> Example:
         _example("half of them", 0.5, False),
         _example("two thirds", 0.67, False),
     ),
+    yields_to=("entropy-collapse", "length-explosion"),  # equal completions, or none with its end, get equal rewards
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     curve = _equal_groups(facts)

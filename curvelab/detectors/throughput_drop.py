@@ -102,6 +102,7 @@ def _example(name: str, after: float, fires: bool, until: int = 80) -> Example:
         _example("by a tenth", 0.9, False),
         _example("a dip that recovers", 0.5, False, until=55),
     ),
+    yields_to=("length-explosion",),  # longer completions take longer to write
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     speed, unit, clocked = _speed(facts)

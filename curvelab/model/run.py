@@ -195,14 +195,34 @@ class Run:
 
 def winning_rows(curve: Curve, seams: tuple[Seam, ...]) -> Curve:
     """Drop what a later attempt overruled and, at a step logged twice, all but the last row."""
-    keep = np.ones(len(curve), dtype=bool)
-    for seam in seams:
-        keep &= ~((curve.segment < seam.segment) & (curve.step >= seam.step))
-    kept = curve if keep.all() else curve.take(keep)
-    if (kept.step[1:] > kept.step[:-1]).all():
+    kept = not_overruled(curve, seams)
+    if rising(kept):
         return kept
     order = np.lexsort((kept.order, kept.segment, kept.step))
     step = kept.step[order]
     last = np.ones(len(step), dtype=bool)
     last[:-1] = step[1:] != step[:-1]
     return kept.take(order[last])
+
+
+def rising(curve: Curve) -> bool:
+    """Whether every step is above the one before, so that no two rows stand at one step."""
+    return bool((curve.step[1:] > curve.step[:-1]).all())
+
+
+def not_overruled(curve: Curve, seams: tuple[Seam, ...]) -> Curve:
+    """The rows that no later attempt overruled."""
+    if not seams:
+        return curve
+    limits = _limits(seams)
+    early = curve.segment < len(limits)
+    overruled = early & (curve.step >= limits[np.where(early, curve.segment, 0)])
+    return curve.take(~overruled) if overruled.any() else curve
+
+
+def _limits(seams: tuple[Seam, ...]) -> Ints:
+    """The first step that is overruled, for each segment but the last; int64[last segment]."""
+    limits = np.full(max(seam.segment for seam in seams), np.iinfo(np.int64).max)
+    for seam in seams:
+        limits[seam.segment - 1] = min(limits[seam.segment - 1], seam.step)
+    return np.minimum.accumulate(limits[::-1])[::-1]
