@@ -10,11 +10,12 @@ from pathlib import Path
 
 from curvelab.catalogue import importers
 from curvelab.files import find
-from curvelab.grouping import group
+from curvelab.grouping import Group, group
 from curvelab.joining import join
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.log import Log
 from curvelab.model.run import Run
+from curvelab.remote.fetching import ONLINE, fetch, is_url
 from curvelab.sources import Importer, Source
 from curvelab.surroundings import beside_each
 
@@ -39,7 +40,10 @@ def gather(
     gathered = Gathered()
     for path in _expanded(paths):
         try:
-            _gather(path, gathered, progress, metric_names or {})
+            if isinstance(path, str):
+                _gather_url(path, gathered, progress, metric_names or {})
+            else:
+                _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
     gathered.runs = _uniquely_named(gathered.runs)
@@ -68,14 +72,32 @@ def load(path: str | Path) -> Run:
     raise gathered.errors[0]
 
 
-def _expanded(paths: Iterable[str | Path]) -> Iterable[Path]:
+def _expanded(paths: Iterable[str | Path]) -> Iterable[Path | str]:
+    """The paths, globs as what they match; a URL stays a text."""
     for path in paths:
         text = str(path)
-        if not Path(text).exists() and glob.has_magic(text):
+        if is_url(text):
+            yield text
+        elif not Path(text).exists() and glob.has_magic(text):
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             yield from (Path(match) for match in matches or [text])
         else:
             yield Path(text)
+
+
+def _gather_url(url: str, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
+    """Read what a URL names; one part that cannot be had does not stop the others."""
+    for fetched in fetch(url, progress):
+        part = Gathered(errors=[*fetched.errors])
+        show = (lambda item, label=fetched.label: progress(label.text(item))) if progress else None
+        try:
+            if fetched.root is not None:
+                _gather(fetched.root, part, show, metric_names)
+        except UnreadableError as error:
+            part.errors.append(error)
+        part.runs += [join(Group(log.path, (log,)), {log.format: ONLINE}, metric_names) for log in fetched.logs]
+        gathered.runs += [fetched.label.run(run) for run in _uniquely_named(part.runs)]
+        gathered.errors += [fetched.label.error(error) for error in part.errors]
 
 
 def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
