@@ -119,7 +119,8 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
     gathered.errors += errors
     if not logs and not errors:
         known = ", ".join(g for one in importers() for g in one.globs)
-        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known})")
+        near = found.misses.text(g for one in importers() for g in one.globs)
+        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known}){near}")
 
 
 def read(source: Source, importer: Importer) -> tuple[Log, ...]:

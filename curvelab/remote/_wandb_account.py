@@ -108,7 +108,7 @@ def _sdk(url: str) -> ModuleType:
         import wandb
     except ImportError:
         raise UnreadableError(url, "needs W&B's SDK: pip install 'curvelab[wandb]'") from None
-    return wandb  # type: ignore[no-any-return]
+    return wandb
 
 
 def _key(url: str, host: str) -> str:
