@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,16 +12,16 @@ from pathlib import Path
 from curvelab.catalogue import importers
 from curvelab.clean_names import with_clean_names
 from curvelab.files import find
-from curvelab.grouping import group
+from curvelab.grouping import Group, group
 from curvelab.joining import join, place_hash
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.log import Log
 from curvelab.model.run import Run
+from curvelab.remote.fetching import ONLINE, fetch, is_url
 from curvelab.sources import Importer, Source
 from curvelab.surroundings import beside_each
 
 Progress = Callable[[str], None]
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LONG = 300  # characters of a path that cannot be one, as far as it is shown
 
 
@@ -44,7 +43,10 @@ def gather(
     gathered = Gathered()
     for path in _once(_expanded(paths, gathered.errors)):
         try:
-            _gather(path, gathered, progress, metric_names or {})
+            if isinstance(path, str):
+                _gather_url(path, gathered, progress, metric_names or {})
+            else:
+                _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
     gathered.runs = _distinct(gathered.runs)
@@ -73,12 +75,12 @@ def load(path: str | Path) -> Run:
     raise gathered.errors[0]
 
 
-def _expanded(paths: Iterable[str | Path], errors: list[UnreadableError]) -> Iterator[Path]:
-    """The paths with their globs filled in; what can be no path becomes an error."""
+def _expanded(paths: Iterable[str | Path], errors: list[UnreadableError]) -> Iterator[Path | str]:
+    """The paths with their globs filled in; a URL stays a text; what can be no path becomes an error."""
     for path in paths:
         text = str(path)
-        if kind := _URL.match(text):
-            errors.append(UnreadableError(text, f"{kind.group()} paths are not read yet; copy the run to a disk first"))
+        if is_url(text):
+            yield text
             continue
         try:
             there = bool(Path(text).stat())
@@ -99,14 +101,31 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
-def _once(paths: Iterable[Path]) -> list[Path]:
-    """Each place once, in the order of their first mention; a link gives way to what it leads to."""
-    found: dict[str, Path] = {}
+def _once(paths: Iterable[Path | str]) -> list[Path | str]:
+    """Each place once, in the order of their first mention; a link gives way to what it leads to, a URL is a place."""
+    found: dict[str, Path | str] = {}
     for path in paths:
-        place = os.path.realpath(path)
-        if place not in found or (found[place].is_symlink() and not path.is_symlink()):
+        place = path if isinstance(path, str) else os.path.realpath(path)
+        known = found.get(place)
+        better = isinstance(known, Path) and known.is_symlink() and isinstance(path, Path) and not path.is_symlink()
+        if known is None or better:
             found[place] = path
     return list(found.values())
+
+
+def _gather_url(url: str, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
+    """Read what a URL names; one part that cannot be had does not stop the others."""
+    for fetched in fetch(url, progress):
+        part = Gathered(errors=[*fetched.errors])
+        show = (lambda item, label=fetched.label: progress(label.text(item))) if progress else None
+        try:
+            if fetched.root is not None:
+                _gather(fetched.root, part, show, metric_names)
+        except UnreadableError as error:
+            part.errors.append(error)
+        part.runs += [join(Group(log.path, (log,)), {log.format: ONLINE}, metric_names) for log in fetched.logs]
+        gathered.runs += [fetched.label.run(run) for run in _distinct(part.runs)]
+        gathered.errors += [fetched.label.error(error) for error in part.errors]
 
 
 def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
@@ -128,7 +147,8 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
     gathered.errors += errors
     if not logs and not errors:
         known = ", ".join(g for one in importers() for g in one.globs)
-        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known})")
+        near = found.misses.text(g for one in importers() for g in one.globs)
+        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known}){near}")
 
 
 def read(source: Source, importer: Importer) -> tuple[Log, ...]:

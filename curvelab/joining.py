@@ -22,8 +22,8 @@ from curvelab.redaction import cleaned
 from curvelab.settings import settle
 from curvelab.sources import Importer
 
-_BEST_PRECISION = ("trainer-state", "wandb-file", "tensorboard")  # float64 before float32, when equally complete
-_NAMED_BY_LOG = frozenset(("mlflow", "trackio"))  # their folders are named by a machine, their runs by people
+_BEST_PRECISION = ("trainer-state", "wandb-file", "wandb-online", "tensorboard")  # float64 before float32, when equally complete
+_NAMED_BY_LOG = frozenset(("mlflow", "trackio", "wandb-online"))  # their folders are named by a machine, their runs by people
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _NO_PLAN = 1e12  # steps; streaming runs write 2^63 - 1 epochs for "no end"
 _MOST = 0.9  # share of the epochs of a mark of completion that the logs must hold to be that run (judgement)
@@ -226,6 +226,11 @@ def _state(logs: Sequence[Log], plan: int | None, last: int, completed: bool = F
         return "finished"
     if any(log.finished is False for log in logs):
         return "crashed"
+    said = {log.said_state for log in logs}
+    if "running" in said:
+        return "running"
+    if "finished" in said and not plan:  # with a plan that was not reached, a process that ended well proves nothing
+        return "finished"
     live = any(log.format != "trainer-state" for log in logs)  # a lone state may be a snapshot of a longer run
     return "crashed" if live and plan else "unknown"
 
