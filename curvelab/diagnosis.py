@@ -47,7 +47,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
     findings: list[Finding] = []
     for one in detectors():
         if options.wants(one.pattern):
-            outcome, found = _look(one, facts, one.limits(options.thresholds.get(one.pattern)))
+            outcome, found = look(one, facts, one.limits(options.thresholds.get(one.pattern)))
             outcomes.append(outcome)
             findings += found
     story = _story(findings)
@@ -75,7 +75,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
     )
 
 
-def _look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Finding]]:
+def look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Finding]]:
     reason = _missing(one, facts)
     if reason:
         return Outcome(pattern=one.pattern, status="not-applicable", reason=reason), []

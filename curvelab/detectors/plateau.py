@@ -154,7 +154,7 @@ def _example(name: str, fires: bool) -> Example:
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if facts.around_zero:
         raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
-    step, value = facts.loss.step, facts.loss.value
+    step, value = facts.loss_levels.step, facts.loss_levels.value
     if len(value) < 12:
         raise NotApplicable(f"train/loss has {len(value)} measured points, 12 are needed")
     first, last = int(step[0]), int(step[-1])
@@ -200,11 +200,11 @@ def _longest_flat(facts: Facts, end: int, limits: Thresholds) -> tuple[int, floa
     Beyond doubt: the improvement from its first half to its second, with the uncertainty added, is under the limit,
     and eval (three values or more in the stretch) does not say otherwise.
     """
-    step, value = facts.loss.step, facts.loss.value
+    step, value = facts.loss_levels.step, facts.loss_levels.value
     first, last = int(step[0]), int(step[-1])
     for start in np.linspace(first, end - limits.share * (last - first), CANDIDATES):
         inside = value[(step >= start) & (step <= end)]
-        if start > end or len(inside) < 8:
+        if start > end or len(inside) < 8 or not _halves_agree(inside, limits.improvement):
             continue
         drift = drift_of(inside)
         level = abs(drift.after)
@@ -216,6 +216,13 @@ def _longest_flat(facts: Facts, end: int, limits: Thresholds) -> tuple[int, floa
         if flat and _level_quarters(inside, drift.error, limits) and _eval_flat(facts, start, end, limits):
             return int(start), drift.after, change
     return None
+
+
+def _halves_agree(inside: np.ndarray, improvement: float) -> bool:
+    """What is needed in any case, and quick to see: the level changes by no more than is allowed."""
+    half = len(inside) // 2
+    before, after = float(np.median(inside[:half])), float(np.median(inside[half:]))
+    return abs(after - before) <= improvement * abs(after)
 
 
 def _level_quarters(inside: np.ndarray, error: float, limits: Thresholds) -> bool:
@@ -238,7 +245,7 @@ def _eval_flat(facts: Facts, start: float, end: float, limits: Thresholds) -> bo
 
 def _reached(facts: Facts, flat_from: int, end: int, level: float, margin: float) -> int:
     """The step at which the loss came to its flat level, within its noise; the stretch may begin a little too early."""
-    step, value = facts.loss.step, facts.loss.value
+    step, value = facts.loss_levels.step, facts.loss_levels.value
     smooth = running_median(value, 5)
     inside = (step >= flat_from) & (step <= end)
     away_by = max(3 * SMOOTH_NOISE * step_noise(value[inside]), margin * abs(level))
@@ -248,7 +255,7 @@ def _reached(facts: Facts, flat_from: int, end: int, level: float, margin: float
 
 def _was_better(facts: Facts, start: int, level: float) -> bool:
     """Whether the loss had been clearly lower before the flat stretch."""
-    before = facts.loss.value[facts.loss.step < start]
+    before = facts.loss_levels.value[facts.loss_levels.step < start]
     if len(before) < 5:
         return False
     return float(running_median(before, 5).min()) < level - max(5 * facts.noise, DEAD * abs(level))
@@ -256,7 +263,7 @@ def _was_better(facts: Facts, start: int, level: float) -> bool:
 
 def _dead(facts: Facts, start: int, end: int) -> bool:
     """Whether the loss does not even show mini-batch noise any more."""
-    inside = facts.loss.between(start, end).value
+    inside = facts.loss_levels.between(start, end).value
     return step_noise(inside) <= DEAD * abs(float(np.median(inside)))
 
 

@@ -37,11 +37,13 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Span
 from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.episodes import zigzag_legs
 from curvelab.signals.noise import sigma_of, step_noise
 from curvelab.signals.periodicity import Period, best_period, detrended
 
 DIPS = 0.12  # share of the points; more single low points than that are teeth (judgement)
+LONG = 3000  # points; a longer loss is looked at in blocks, and whole in its middle (judgement)
 STAIRS = 1.3  # falls of a period: teeth no higher only step down (measured: staircases 0.3 to 1.1, cyclic rates 1.8)
 
 
@@ -181,15 +183,22 @@ def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
 
 
 def _period(loss: Curve) -> Period | None:
+    """The period that explains most of a loss. Of a long one, slow teeth are sought in medians of blocks, fast ones in its middle."""
     value = _without_fake_dips(loss.value)
-    scales = [value]
-    if value.min() > 0:
-        scales.append(np.log(value))
+    size = block_size(len(value), LONG)
+    middle = (len(value) - LONG) // 2
+    found = [p for p in (_best(coarse(value, size), size), _best(value[middle : middle + LONG], 1) if size > 1 else None) if p]
+    return max(found, key=lambda p: p.explained, default=None)
+
+
+def _best(value: np.ndarray, size: int) -> Period | None:
+    """The best period on the linear or the logarithmic scale, in points; a value stands for `size` points."""
+    scales = [value, np.log(value)] if value.min() > 0 else [value]
     found = [p for p in (best_period(detrended(values)) for values in scales) if p is not None]
     if not found:
         return None
     best = max(found, key=lambda p: p.explained)
-    return Period(best.length, best.explained, found[0].amplitude)
+    return Period(size * best.length, best.explained, found[0].amplitude)
 
 
 def _only_falls(value: np.ndarray, period: Period) -> bool:

@@ -33,10 +33,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvelab import synth
-from curvelab.facts import Facts
+from curvelab.facts import LEVELS, Facts
 from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.signals.coarse import block_size
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_noise
 
@@ -160,11 +161,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if n < 20:
         raise NotApplicable(f"{n} points after warm-up, 20 are needed")
     level = running_median(loss.value, _window(n))
-    far = _far_out(loss.value, level, facts.start_level, limits)
+    far, relative = _far_out(loss.value, level, facts.start_level, limits)
     found = [e for e in episodes(far, gap=1) if _recovers(loss.value, level, e, limits) and not _at_seam(facts, loss, e)]
     if not found or sum(b - a + 1 for a, b in found) > max(2, limits.common * n):
         return
-    found = _beyond_the_tail(facts, loss, level, found)
+    found = _beyond_the_tail(facts, loss, relative, found)
     if not found:
         return
     peaks = [a + int(np.argmax(loss.value[a : b + 1])) for a, b in found]
@@ -206,27 +207,33 @@ def _window(n: int) -> int:
     return int(np.clip(n // 12, 7, 31)) | 1
 
 
-def _far_out(value: np.ndarray, level: np.ndarray, start: float, limits: Thresholds) -> np.ndarray:
-    """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not."""
-    grain = _grain(value)
-    far = _sigmas(value - level, GUARD, grain) >= limits.sigmas
-    far &= value - level >= limits.height * np.abs(level)
+def _far_out(value: np.ndarray, level: np.ndarray, start: float, limits: Thresholds) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not.
+
+    Also returns how far every point stands out on the logarithmic scale; None where the loss has no logarithm.
+    """
+    far = (value - level >= limits.height * np.abs(level)) & (value > level)
     far &= level <= (1 + CLIMBED) * np.minimum.accumulate(np.where(level > 0, level, np.inf))
-    if value.min() > 0 and level.min() > 0:
-        relative = _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
-        undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
-        far &= relative >= np.where(undone, 0.5, LOG_SHARE) * limits.sigmas
-    return far
+    if not far.any():
+        return far, None
+    far &= _sigmas(value - level, GUARD, _grain(value)) >= limits.sigmas
+    if value.min() <= 0 or level.min() <= 0:
+        return far, None
+    relative = _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
+    undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
+    far &= relative >= np.where(undone, 0.5, LOG_SHARE) * limits.sigmas
+    return far, relative
 
 
-def _beyond_the_tail(facts: Facts, loss: Curve, level: np.ndarray, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _beyond_the_tail(
+    facts: Facts, loss: Curve, relative: np.ndarray | None, found: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
     """The episodes that stand out further than the noise reaches downward, on the logarithmic scale.
 
     The second lowest point is the measure; those at the end of an epoch, whose logging window may be shorter, are no noise.
     """
-    if min(loss.value.min(), level.min()) <= 0:
+    if relative is None:
         return found
-    relative = _sigmas(np.log(loss.value) - np.log(level), LOG_GUARD, 0.0)
     usual = np.ones(len(relative), dtype=bool)
     ends = np.searchsorted(loss.step, facts.epoch_ends)
     for near in (ends - 1, ends, ends + 1):
@@ -238,7 +245,7 @@ def _beyond_the_tail(facts: Facts, loss: Curve, level: np.ndarray, found: list[t
 
 def _grain(value: np.ndarray) -> float:
     """The smallest difference between two values: a log that rounds (0.0001, 0.0002) has no finer noise."""
-    steps = np.diff(np.unique(value))
+    steps = np.diff(np.unique(value[:: block_size(len(value), LEVELS)]))
     return float(steps.min()) if len(steps) else 0.0
 
 
