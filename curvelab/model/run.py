@@ -166,7 +166,6 @@ class Run:
         curve = self.logged.get("train/loss")
         if curve is None or not len(curve):
             return 0
-<<<<<<< HEAD
         step = curve.step if (curve.step[1:] >= curve.step[:-1]).all() else np.sort(curve.step)
         return 1 + int(np.count_nonzero(step[1:] != step[:-1]))
 
@@ -174,10 +173,6 @@ class Run:
     def frame(self) -> pd.DataFrame:
         """The unified dataframe, one row a logged value (see curvelab.model.frame): a copy, to do with what one likes."""
         return self._frame.copy()
-=======
-        step = np.sort(curve.step)
-        return 1 + int(np.count_nonzero(step[1:] != step[:-1]))
->>>>>>> bench
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
