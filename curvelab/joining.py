@@ -13,7 +13,7 @@ import numpy as np
 
 from curvelab.beside import SettingsFile
 from curvelab.grouping import Group
-from curvelab.kinship import same_numbers
+from curvelab.kinship import differing_values, same_numbers
 from curvelab.lines import Line, in_order, line_of, merged, named
 from curvelab.model.log import Ints, Log, State
 from curvelab.model.note import Note
@@ -54,6 +54,7 @@ def join(
     plan = plan or _plan_from_settings(curves, settled.config)
     last = max((int(c.step.max()) for c in curves.values() if len(c)), default=0)
     told = [note for log in group.logs for note in (*log.notes, *log.damage)]
+    told += _set_aside([log for log in group.logs if log.format == "trainer-state"])
     return Run(
         id=_identity(group),
         name=_name(group),
@@ -92,9 +93,23 @@ def _by_format(logs: Sequence[Log]) -> dict[str, list[Log]]:
     for log in logs:
         found[log.format].append(log)
     if "trainer-state" in found:  # checkpoints of one run repeat each other: the longest has all
-        longest = max(found["trainer-state"], key=lambda log: (sum(map(len, log.series)), log.reached or 0))
-        found["trainer-state"] = [longest]
+        found["trainer-state"] = [_longest(found["trainer-state"])]
     return found
+
+
+def _longest(states: Sequence[Log]) -> Log:
+    return max(states, key=lambda log: (sum(map(len, log.series)), log.reached or 0))
+
+
+def _set_aside(states: Sequence[Log]) -> list[Note]:
+    """What is said of checkpoints that hold steps which the run, resumed from an earlier one, did again."""
+    notes = []
+    for log in states:
+        count = differing_values(_longest(states), log)
+        if count:
+            text = f"{count} values are of an attempt before the run was resumed; those of the longest state count"
+            notes.append(Note(level="info", text=text, file=str(log.path)))
+    return notes
 
 
 def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], list[Note]]:
