@@ -17,6 +17,7 @@ import numpy as np
 
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
+from curvelab.confidence import calibrated
 from curvelab.facts import Facts
 from curvelab.model.finding import SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
@@ -102,7 +103,7 @@ def _missing(one: Detector, facts: Facts) -> str:
 
 def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
     plain = msgspec.to_builtins(finding, enc_hook=_python_number)
-    plain |= {"pattern": one.pattern, "confidence": round(min(max(plain["confidence"], 0.0), 1.0), 3)}
+    plain |= {"pattern": one.pattern, "confidence": round(calibrated(plain["confidence"], one, facts), 3)}
     named = msgspec.convert(plain, Finding)
     fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
     return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
