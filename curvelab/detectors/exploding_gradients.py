@@ -152,7 +152,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     far = norms.value > limits.times * median
     start, rise = _risen(facts, norms, limits)
     late = far[len(far) // 2 :]  # norms that were high and came down have not left their range: the median did
-    if start is None and (float(far.mean()) < limits.share or not late.any()):
+    gone = not late.any() or (facts.reinforced and float(late.mean()) < limits.share)
+    if start is None and (float(far.mean()) < limits.share or gone):
         return
     highest = float(norms.value.max())
     if start is not None:
