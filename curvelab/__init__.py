@@ -51,10 +51,28 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         from importlib import import_module
 
+        if name in ("diagnose", "Diagnosis"):
+            _show_in_notebooks()
         return getattr(import_module(_HOMES[name]), name)
     if name == "__version__":
         return _version()
     raise AttributeError(f"module 'curvelab' has no attribute {name!r}")
+
+
+def _show_in_notebooks() -> None:
+    """Give Diagnosis its view in a notebook. The model imports nothing of ours, so model and report meet up here."""
+    from importlib import import_module
+
+    def _repr_html_(diagnosis: Diagnosis) -> str:
+        text: str = import_module("curvelab.report.notebook").notebook(diagnosis)
+        return text
+
+    import_module("curvelab.model.result").Diagnosis._repr_html_ = _repr_html_
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not, for completion in a shell."""
+    return sorted({*globals(), *__all__})
 
 
 def _version() -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "postmortem": "One report per run: what went wrong, since which step, what to change.",
     "export": "The unified dataframe as csv, parquet or jsonl.",
     "inspect": "What was recognised: files, metrics, points, damage.",
+    "bench": "Score curvelab on your own labelled runs.",
     "explain": "The card of a pattern, or a table of all patterns.",
 }
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
+from curvelab.confidence import calibrated
 from curvelab.facts import Facts
 from curvelab.model.finding import SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
@@ -39,7 +40,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
 
     Raises UsageError for an unknown pattern or threshold in `settings`; a detector's own failure is an outcome.
     """
-    options = settings or Options()
+    options = Options.of(settings)
     for pattern in (*options.select, *options.ignore, *options.thresholds):
         detector_of(pattern)
     facts = Facts(run)
@@ -47,7 +48,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
     findings: list[Finding] = []
     for one in detectors():
         if options.wants(one.pattern):
-            outcome, found = _look(one, facts, one.limits(options.thresholds.get(one.pattern)))
+            outcome, found = look(one, facts, one.limits(options.thresholds.get(one.pattern)))
             outcomes.append(outcome)
             findings += found
     story = _story(findings)
@@ -75,7 +76,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
     )
 
 
-def _look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Finding]]:
+def look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Finding]]:
     reason = _missing(one, facts)
     if reason:
         return Outcome(pattern=one.pattern, status="not-applicable", reason=reason), []
@@ -102,7 +103,7 @@ def _missing(one: Detector, facts: Facts) -> str:
 
 def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
     plain = msgspec.to_builtins(finding, enc_hook=_python_number)
-    plain |= {"pattern": one.pattern, "confidence": round(min(max(plain["confidence"], 0.0), 1.0), 3)}
+    plain |= {"pattern": one.pattern, "confidence": round(calibrated(plain["confidence"], one, facts), 3)}
     named = msgspec.convert(plain, Finding)
     fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
     return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
@@ -181,7 +182,7 @@ def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) ->
         if roots:
             return min(roots, key=lambda f: f.confidence <= DOUBTED).pattern  # the first of those that are not doubted
     asked = [o for o in outcomes if _judges_learning(detector_of(o.pattern))]
-    looked = [o for o in asked if o.status == "clear"]
+    looked = [o for o in asked if o.status in ("clear", "found")]
     enough = min(ENOUGH_CHECKS, len(asked)) or 1
     return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= enough else "not-assessed"
 
@@ -252,6 +253,7 @@ def _provenance(run: Run, options: Options) -> dict[str, Any]:
 
     return {
         "curvelab": __version__,
+        "left_out": [one.pattern for one in detectors() if not options.wants(one.pattern)],
         "thresholds_changed": {pattern: dict(values) for pattern, values in options.thresholds.items()},
         "files": [{"path": str(log.path), "format": log.format} for log in run.logs],
     }

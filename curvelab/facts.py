@@ -100,6 +100,11 @@ class Facts:
         return loss.take(~np.isin(loss.step, self.masked)) if len(self.masked) else loss
 
     @cached_property
+    def loss_levels(self) -> Curve:
+        """The measured points of train/loss, no more than LEVELS of them (see levels_of)."""
+        return levels_of(self.loss)
+
+    @cached_property
     def eval_loss(self) -> Curve:
         """Finite points of eval/loss."""
         return self.finite("eval/loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from curvelab.beside import SettingsFile
-from curvelab.grouping import Group, same_numbers
+from curvelab.grouping import Group
+from curvelab.kinship import differing_values, same_numbers
 from curvelab.lines import Line, in_order, line_of, merged, named
 from curvelab.model.log import Ints, Log, State
 from curvelab.model.note import Note
@@ -20,8 +22,9 @@ from curvelab.redaction import cleaned
 from curvelab.settings import settle
 from curvelab.sources import Importer
 
-_BEST_PRECISION = ("trainer-state", "wandb-file", "tensorboard")  # float64 before float32, when equally complete
-_NAMED_BY_LOG = frozenset(("mlflow", "trackio"))  # their folders are named by a machine, their runs by people
+_BEST_PRECISION = ("trainer-state", "wandb-file", "wandb-online", "tensorboard")  # float64 before float32, when equally complete
+_NAMED_BY_LOG = frozenset(("mlflow", "trackio", "wandb-online"))  # their folders are named by a machine, their runs by people
+_CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _NO_PLAN = 1e12  # steps; streaming runs write 2^63 - 1 epochs for "no end"
 _MOST = 0.9  # share of the epochs of a mark of completion that the logs must hold to be that run (judgement)
 _EPOCH_ROUNDING = 0.05  # epochs; older trainers rounded to two digits, newer ones do not
@@ -51,6 +54,7 @@ def join(
     plan = plan or _plan_from_settings(curves, settled.config)
     last = max((int(c.step.max()) for c in curves.values() if len(c)), default=0)
     told = [note for log in group.logs for note in (*log.notes, *log.damage)]
+    told += _set_aside([log for log in group.logs if log.format == "trainer-state"])
     return Run(
         id=_identity(group),
         name=_name(group),
@@ -74,7 +78,10 @@ def _name(group: Group) -> str:
     given = next((log.identity["name"] for log in group.logs if log.identity.get("name")), None)
     if given and (group.of_several or group.logs[0].format in _NAMED_BY_LOG):
         return given
-    return group.path.name if group.path.is_dir() else group.path.parent.name or group.path.name
+    place = group.path if group.path.is_dir() else group.path.parent
+    if _CHECKPOINT.match(place.name) and place.parent.name:  # every run has a checkpoint-500
+        return f"{place.parent.name}/{place.name}"
+    return place.name or group.path.name
 
 
 def _rank(format_: str) -> int:
@@ -86,9 +93,23 @@ def _by_format(logs: Sequence[Log]) -> dict[str, list[Log]]:
     for log in logs:
         found[log.format].append(log)
     if "trainer-state" in found:  # checkpoints of one run repeat each other: the longest has all
-        longest = max(found["trainer-state"], key=lambda log: (sum(map(len, log.series)), log.reached or 0))
-        found["trainer-state"] = [longest]
+        found["trainer-state"] = [_longest(found["trainer-state"])]
     return found
+
+
+def _longest(states: Sequence[Log]) -> Log:
+    return max(states, key=lambda log: (sum(map(len, log.series)), log.reached or 0))
+
+
+def _set_aside(states: Sequence[Log]) -> list[Note]:
+    """What is said of checkpoints that hold steps which the run, resumed from an earlier one, did again."""
+    notes = []
+    for log in states:
+        count = differing_values(_longest(states), log)
+        if count:
+            text = f"{count} values are of an attempt before the run was resumed; those of the longest state count"
+            notes.append(Note(level="info", text=text, file=str(log.path)))
+    return notes
 
 
 def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], list[Note]]:
@@ -98,6 +119,12 @@ def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], 
     lead, *others = lines
     curves = dict(lead.curves)
     notes = [*lead.notes]
+    if telling := [line.format for line in others if line.rows]:
+        text = (
+            f"one training in {_listed([lead.format, *telling])}; "
+            f"values are taken from {lead.format} and filled from the other{'s' if len(telling) > 1 else ''}"
+        )
+        notes.append(Note(level="info", text=text))
     for other in others:
         notes += [note for note in other.notes if not lead.seams or "restarted" not in note.text]
         added, differing = 0, 0
@@ -120,6 +147,10 @@ def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], 
             text = f"{differing} values differ from those in {lead.format} at the same step; the latter were kept"
             notes.append(Note(level="warning", text=text, file=file))
     return _axes_from_loss(curves), lead.seams, notes
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _differing(one: Curve, other: Curve) -> int:
@@ -210,6 +241,11 @@ def _state(logs: Sequence[Log], plan: int | None, last: int, completed: bool = F
         return "finished"
     if any(log.finished is False for log in logs):
         return "crashed"
+    said = {log.said_state for log in logs}
+    if "running" in said:
+        return "running"
+    if "finished" in said and not plan:  # with a plan that was not reached, a process that ended well proves nothing
+        return "finished"
     live = any(log.format != "trainer-state" for log in logs)  # a lone state may be a snapshot of a longer run
     return "crashed" if live and plan else "unknown"
 
@@ -227,4 +263,9 @@ def _completed(files: Iterable[SettingsFile], curves: Mapping[str, Curve]) -> bo
 
 def _identity(group: Group) -> str:
     given = next((log.identity["id"] for log in group.logs if log.identity.get("id")), None)
-    return given or hashlib.sha256(str(Path(group.path).absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return given or place_hash(group.path)
+
+
+def place_hash(path: str | Path) -> str:
+    """Twelve digits that stand for a place in the file system."""
+    return hashlib.sha256(str(Path(path).absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from curvelab.attempts import attempts_of
 from curvelab.grouping import SPLITS
+from curvelab.kinship import same_numbers
 from curvelab.knowledge.metric_names import AXES, canonical
-from curvelab.model.log import Ints, Log, RawSeries
+from curvelab.model.log import Log
 from curvelab.model.note import Note
-from curvelab.model.run import Curve, Seam
+from curvelab.model.run import Curve, Seam, not_overruled, rising
+from curvelab.rivals import Part, without_rivals
 from curvelab.sources import Importer
 
-_WRITERS = 0.02  # share of rows that step back above which two processes wrote one file (a restart is rare)
-_FEW_RESTARTS = 10
+_LISTED = 20  # restarts that get a note of their own; the others are summed up in one
 
 
 @dataclass(frozen=True)
@@ -39,62 +41,72 @@ class Line:
         return sum(len(c) for c in self.curves.values())
 
 
-@dataclass(frozen=True)
-class _Restart:
-    """A step that goes back: at position `order` the new attempt begins at `step`; the old one had reached `reached`."""
-
-    order: int
-    step: int
-    reached: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One series of one file, with the segment of each row and its place in the whole line."""
-
-    series: RawSeries
-    segment: Ints
-    offset: int
-    file: str
-
-    def column(self, name: str) -> np.ndarray:
-        if name == "segment":
-            return self.segment.astype(np.int32)
-        if name == "order":
-            return self.series.order + self.offset
-        values = getattr(self.series, name)
-        return np.full(len(self.series), np.nan) if values is None else values
-
-
 def line_of(format_: str, logs: Sequence[Log], importer: Importer, given: Mapping[str, str]) -> Line:
     """Join the files of one format, in the order of their time.
 
     given   the user's own canonical names, by logged name
     """
-    parts: dict[str, list[_Part]] = defaultdict(list)
+    parts: dict[str, list[Part]] = defaultdict(list)
     seams: dict[int, Seam] = {}
     notes: list[Note] = []
-    offset = 0
     for files in _by_split(logs):
-        segment, reached = 0, -1
-        for log in files:
-            restarts, said = _restarts(log, reached)
-            notes += said
-            for i, restart in enumerate(restarts, segment + 1):
-                seams.setdefault(i, Seam(segment=i, step=restart.step, reached=restart.reached))
-            places = np.array([restart.order for restart in restarts], dtype=np.int64)
+        attempts = attempts_of(files)
+        notes += attempts.notes
+        for seam in attempts.seams:
+            seams.setdefault(seam.segment, seam)
+        for log, offset in zip(files, attempts.offsets, strict=True):
             for series in (s for s in log.series if len(s)):
                 common = log.names.get(series.name) or importer.names(_in_split(log, series.name))
-                part = np.searchsorted(places, series.order, side="right") + segment
-                parts[named(series.name, common, given)].append(_Part(series, part, offset, str(log.path)))
-                reached = max(reached, int(series.step.max()))
-            segment += len(restarts)
-            offset += max((int(s.order.max()) + 1 for s in log.series if len(s)), default=0)
-    curves = {metric: _curve(metric, rows) for metric, rows in parts.items() if metric not in AXES}
-    for seam in seams.values():
+                part = Part(
+                    series=attempts.settled(series, offset),
+                    segment=attempts.segment_of(series, offset),
+                    offset=offset,
+                    file=str(log.path),
+                    common=common,
+                    apart=series.name in attempts.apart,
+                )
+                parts[named(series.name, common, given)].append(part)
+    parts, said = without_rivals({metric: rows for metric, rows in parts.items() if metric not in AXES}, given)
+    curves = {metric: _curve(metric, rows) for metric, rows in parts.items()}
+    told = [*notes, *said, *_overruled(curves, tuple(seams.values()), str(logs[-1].path))]
+    return Line(format_, curves, tuple(seams.values()), tuple(told))
+
+
+def _overruled(curves: Mapping[str, Curve], seams: tuple[Seam, ...], file: str) -> list[Note]:
+    """What is said of restarts, and of values that a later one at the same step replaces."""
+    notes = []
+    listed = seams[:_LISTED]
+    total = [_rows(curves, seams[:i]) for i in range(len(listed) + 1)]
+    for i, seam in enumerate(listed):
         text = f"restarted at step {seam.step} after step {seam.reached}; from there on the later attempt counts"
-        notes.append(Note(level="info", text=text, file=str(logs[-1].path)))
-    return Line(format_, curves, tuple(seams.values()), tuple(notes))
+        count = total[i] - total[i + 1]
+        text += f" ({count} rows of the earlier one are overruled)" if count else ""
+        notes.append(Note(level="info", text=text, file=file))
+    if len(seams) > len(listed):
+        text = f"restarted {len(seams) - len(listed)} more times; {total[-1] - _rows(curves, seams)} rows are overruled"
+        notes.append(Note(level="info", text=text, file=file))
+    again = {metric: count for metric, curve in curves.items() if (count := _said_twice(curve, seams))}
+    if again:
+        names = ", ".join(sorted(again, key=lambda name: (-again[name], name))[:3])
+        text = f"{sum(again.values())} values were logged once more at the same step with another value ({names}"
+        text += f" and {len(again) - 3} more metrics" if len(again) > 3 else ""
+        notes.append(Note(level="info", text=text + "); the last one counts", file=file))
+    return notes
+
+
+def _rows(curves: Mapping[str, Curve], seams: tuple[Seam, ...]) -> int:
+    """How many rows some restarts leave."""
+    return sum(len(not_overruled(curve, seams)) for curve in curves.values())
+
+
+def _said_twice(curve: Curve, seams: tuple[Seam, ...]) -> int:
+    """How many rows stand at the step of a later row that says something else, restarts apart."""
+    if rising(curve):
+        return 0
+    kept = not_overruled(curve, seams)
+    order = np.lexsort((kept.order, kept.segment, kept.step))
+    step, value = kept.step[order], kept.value[order]
+    return int(((step[1:] == step[:-1]) & ~same_numbers(value[1:], value[:-1])).sum())
 
 
 def named(raw: str, common: str, given: Mapping[str, str]) -> str:
@@ -112,12 +124,14 @@ def _start(log: Log) -> float:
 def _by_split(logs: Sequence[Log]) -> list[list[Log]]:
     """Files in the order of their time, apart for train/ and eval/ sub-folders.
 
-    Those count their steps on their own: a smaller step in the next file is no restart.
+    Those count their steps on their own: a smaller step in the next file is no restart. The one with the most rows comes
+    first: its restarts are those of the run.
     """
     found: dict[str, list[Log]] = defaultdict(list)
     for log in sorted(logs, key=lambda log: (_start(log), str(log.path))):
         found[log.path.parent.name if log.path.parent.name in SPLITS else ""].append(log)
-    return [found[split] for split in sorted(found)]
+    rows = {split: sum(len(series) for log in files for series in log.series) for split, files in found.items()}
+    return [found[split] for split in sorted(found, key=lambda split: (-rows[split], split))]
 
 
 def _in_split(log: Log, name: str) -> str:
@@ -127,29 +141,7 @@ def _in_split(log: Log, name: str) -> str:
     return f"{split}/{name.removeprefix('epoch_')}"
 
 
-def _restarts(log: Log, reached: int) -> tuple[list[_Restart], list[Note]]:
-    """Where the steps of one file go back, over all its series together in the order of the file.
-
-    `reached` is the last step of the files before. Many small steps back are two processes writing one file: no restart,
-    and said so.
-    """
-    series = [s for s in log.series if len(s)]
-    if not series:
-        return [], []
-    order = np.concatenate([s.order for s in series])
-    step = np.concatenate([s.step for s in series])
-    by_order = np.argsort(order, kind="stable")
-    rows, first = np.unique(order[by_order], return_index=True)
-    at = step[by_order][first]
-    before = np.maximum.accumulate(np.concatenate([[reached], at[:-1]]))
-    back = np.flatnonzero(np.concatenate([[at[0] < reached], at[1:] < at[:-1]]))
-    if len(back) > max(_FEW_RESTARTS, _WRITERS * len(at)):
-        text = f"steps go back {len(back)} times: several processes wrote it; rows were put in the order of their steps"
-        return [], [Note(level="warning", text=text, file=str(log.path))]
-    return [_Restart(int(rows[i]), int(at[i]), int(before[i])) for i in back], []
-
-
-def _curve(metric: str, parts: Sequence[_Part]) -> Curve:
+def _curve(metric: str, parts: Sequence[Part]) -> Curve:
     raws = tuple(dict.fromkeys(part.series.name for part in parts))
     files = tuple(dict.fromkeys(part.file for part in parts))
     lengths = [len(part.series) for part in parts]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from curvelab.beside import HEAD, SettingsFile, Sidecar, Stated
 from curvelab.catalogue import sidecars
-from curvelab.grouping import Group, home_of
+from curvelab.grouping import Group
 from curvelab.model.errors import UnreadableError
 from curvelab.model.note import Note
 from curvelab.sources import Source
@@ -38,7 +38,7 @@ def beside_each(groups: Sequence[Group], root: Path) -> list[Surroundings]:
     """What stands beside each run that was found at `root`, in their order."""
     folder = _Folders(root)
     near = [_folders(group, root) for group in groups]
-    homes = [{home_of(log, root) for log in group.logs} for group in groups]
+    homes = [group.homes for group in groups]
     direct = [{log.path.parent for log in group.logs} for group in groups]
     found = []
     for i, places in enumerate(near):
@@ -57,7 +57,7 @@ def _folders(group: Group, root: Path) -> list[Path]:
     """Folders of a run, the most telling first: its home, then its logs' own (the latest checkpoint before others)."""
     if not root.is_dir():
         return [group.logs[0].path.parent]
-    homes = [home_of(log, root) for log in group.logs]
+    homes = sorted(group.homes)
     own = sorted({log.path.parent for log in group.logs}, key=lambda place: (-_checkpoint(place), str(place)))
     above = [place.parent for place in own if _checkpoint(place) >= 0]
     files = [log.path.parent / "files" for log in group.logs if log.format == "wandb-file"]

@@ -34,13 +34,17 @@ Row = tuple[int | None, float, float | None]  # native step, value, wall time; N
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """The result for one file: `values` were compared with `reader`; `reason` says why not all, or none."""
+    """The result for one file: `values` were compared with `reader`; `reason` says why not all, or none.
+
+    `extra` names what to install where the reference reader is missing.
+    """
 
     status: Literal["equal", "different", "not-verified"]
     reader: str = ""
     values: int = 0
     differences: tuple[str, ...] = ()
     reason: str = ""
+    extra: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,16 @@ class Reference:
 class NotVerifiable(Exception):  # noqa: N818 - it is an outcome, not an error
     """Raised by a reference reader that cannot look at this file; the message is the reason."""
 
+    extra = ""
+
+
+class ReaderMissing(NotVerifiable):
+    """Raised where the reference reader is not installed; `extra` is curvelab's extra that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"needs {package}: pip install 'curvelab[{extra}]'")
+        self.extra = extra
+
 
 def verify(log: Log) -> Verified:
     """Compare one log with its reference. A reference that fails makes the file `not-verified`, never `different`."""
@@ -65,7 +79,7 @@ def verify(log: Log) -> Verified:
     try:
         reference = reader(log)
     except NotVerifiable as why:
-        return Verified(status="not-verified", reason=str(why))
+        return Verified(status="not-verified", reason=str(why), extra=why.extra)
     except Exception as error:  # foreign code on a file that may be damaged
         return Verified(status="not-verified", reason=f"the reference reader failed ({type(error).__name__}: {error})")
     return _compared(_rows(log), reference)
@@ -146,7 +160,7 @@ def _tensorboard(log: Log) -> Reference:
     try:
         from tbparse import SummaryReader
     except ImportError:
-        raise NotVerifiable("needs tbparse: pip install 'curvelab[tensorboard]'") from None
+        raise ReaderMissing("tbparse", "tensorboard") from None
     import numpy as np
 
     reader = SummaryReader(str(log.path), pivot=False, extra_columns={"wall_time"})
@@ -199,7 +213,7 @@ def _wandb_file(log: Log) -> Reference:
     from importlib.util import find_spec
 
     if find_spec("wandb") is None:
-        raise NotVerifiable("needs wandb: pip install 'curvelab[wandb]'")
+        raise ReaderMissing("wandb", "wandb")
     old = find_spec("wandb.sdk.internal.datastore") is not None
     records = _records_of_datastore(log.path) if old else _records_of_leet(log.path)
     rows: dict[str, list[Row]] = {}

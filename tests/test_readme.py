@@ -44,7 +44,13 @@ def test_the_first_command_writes_the_report_it_names(tmp_path):
     assert "overfitting" in (tmp_path / "reports" / "overfitting.html").read_text()
 
 
-@pytest.mark.parametrize("command", blocks("sh")[1].strip().splitlines(), ids=lambda c: " ".join(c.split()[1:3]))
+def test_the_second_block_begins_where_a_new_shell_does():
+    first = blocks("sh")[1].splitlines()[0]
+    assert first.split("#")[0].strip() == ". .venv/bin/activate"
+    assert "python3 -m venv .venv" in blocks("sh")[0]
+
+
+@pytest.mark.parametrize("command", blocks("sh")[1].strip().splitlines()[1:], ids=lambda c: " ".join(c.split()[1:3]))
 def test_every_other_command_runs_on_a_folder_of_runs(command, tmp_path):
     outputs = tmp_path / "outputs"
     outputs.mkdir()
@@ -64,7 +70,10 @@ def test_the_python_example_says_what_it_says(capsys, monkeypatch):
     names: dict = {}
     exec(code, names)  # our own README
     assert names["result"].verdict == "overfitting"
-    assert "checkpoint" in capsys.readouterr().out
+    options = names["lenient"]
+    again = names["curvelab"].diagnose(names["run"], options)
+    assert (again.verdict, again.provenance["left_out"]) == ("healthy", ["sparse-eval"])
+    assert "180 eval/loss rose" in capsys.readouterr().out
 
 
 def test_the_settings_example_is_accepted_and_obeyed(tmp_path):

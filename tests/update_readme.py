@@ -1,18 +1,48 @@
-"""Writes the README's generated tables from the cards of the detectors and importers: python tests/update_readme.py"""
+"""Writes the README's generated tables: python tests/update_readme.py
+
+Patterns and formats come from the cards of the detectors and importers. Accuracy and reliability were measured and are
+kept in tests/data: accuracy.json by `curvelab bench TRAINED WILD --format json`, reliability.json by
+tests/benchmarks/calibrate.py --write.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import msgspec
+
 from curvelab.cards import format_table_markdown, pattern_table_markdown
+from curvelab.reliability import Bin, calibration_error
+from curvelab.report.scores import score_markdown
+from curvelab.scoring import Benchmark
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+DATA = Path(__file__).resolve().parent / "data"
+
+
+def accuracy() -> str:
+    """The tables of `curvelab bench --format md` over the two labelled sets."""
+    return score_markdown(msgspec.json.decode((DATA / "accuracy.json").read_bytes(), type=Benchmark))
+
+
+def reliability() -> str:
+    """What findings on synthetic runs said, and how often that was right."""
+    table = msgspec.json.decode((DATA / "reliability.json").read_bytes(), type=tuple[Bin, ...])
+    lines = ["| confidence | findings | mean | right |", "|---|---:|---:|---:|"]
+    lines += [f"| {one.low:.1f} to {one.high:.1f} | {one.findings} | {one.confidence:.2f} | {one.right:.2f} |" for one in table]
+    return "\n".join([*lines, "", f"Expected calibration error {calibration_error(table):.3f}."]) + "\n"
 
 
 def updated(text: str) -> str:
-    """The README with its generated tables as the cards have them now."""
-    for name, table in (("patterns", pattern_table_markdown()), ("formats", format_table_markdown())):
+    """The README with its generated tables as the cards and the measured data have them now."""
+    tables = {
+        "patterns": pattern_table_markdown(),
+        "accuracy": accuracy(),
+        "reliability": reliability(),
+        "formats": format_table_markdown(),
+    }
+    for name, table in tables.items():
         text, count = re.subn(
             rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end of {name} -->)", lambda m: m[1] + table + m[2], text, flags=re.S  # noqa: B023
         )

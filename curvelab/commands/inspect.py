@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curvelab.commands.inputs import Config, Metric, read_runs
-from curvelab.commands.terminal import clean, exit_code, json_text, print_result, progress, say
+from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
+from curvelab.report.plain import clean
 from curvelab.user_settings import Wishes, metrics_in, one_of, settle
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ FORMATS = ("text", "json")
 
 
 def inspect(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A log file, a folder or a glob.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A log file, a folder, a glob or a URL.")],
     format_: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
     verify: Annotated[bool, typer.Option("--verify", help="Compare with the format's reference reader.")] = False,
     metric: Metric = None,
@@ -38,10 +39,14 @@ def inspect(
         print_result(json_text(report))
     elif gathered.runs:
         print_result("\n".join(_text(report)))
-    differing = [file["path"] for file in report["files"] if verify and file["verified"]["status"] == "different"]
+    looked = [(file["path"], file["verified"]) for file in report["files"] if verify]
+    differing = [name for name, verified in looked if verified["status"] == "different"]
     for name in differing:
         say(f"{name}: differs from the reference reader")
-    raise typer.Exit(exit_code(len(gathered.runs), len(gathered.errors), bool(differing)))
+    unverified = [(name, verified["reason"]) for name, verified in looked if verified["extra"]]
+    for name, reason in unverified:
+        say(f"{name}: not verified; {reason}")
+    raise typer.Exit(exit_code(len(gathered.runs), len(gathered.errors) + len(unverified), bool(differing)))
 
 
 def _report(gathered: Gathered, verify: bool) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def _file_text(file: dict[str, Any]) -> Iterator[str]:
         rows.append((clean(name), f"{tag['count']:,}", _number(tag["first_step"]), _number(tag["last_step"])))
     yield from _columns(rows) if file["tags"] else ("  no numbers",)
     for name, count in file["skipped"].items():
-        yield f"  skipped: {clean(name)}, {count:,} values that are no numbers"
+        yield f"  skipped: {clean(name)}, {_counted(count, 'value')} that {'is' if count == 1 else 'are'} no number"
     yield from (f"  damage: {_note(note)}" for note in file["damage"])
     if not file["damage"]:
         yield "  damage: none"
@@ -142,7 +147,7 @@ def _file_text(file: dict[str, Any]) -> Iterator[str]:
 def _verified_text(verified: dict[str, Any]) -> Iterator[str]:
     reason = f"; {clean(verified['reason'])}" if verified["reason"] else ""
     words = {
-        "equal": f"equal to {verified['reader']} ({verified['values']:,} values){reason}",
+        "equal": f"equal to {verified['reader']} ({_counted(verified['values'], 'value')}){reason}",
         "different": f"differs from {verified['reader']}{reason}",
         "not-verified": f"not verified{reason}",
     }
@@ -152,13 +157,17 @@ def _verified_text(verified: dict[str, Any]) -> Iterator[str]:
 
 def _run_text(run: dict[str, Any]) -> Iterator[str]:
     planned = "plan unknown" if run["planned_steps"] is None else f"of {run['planned_steps']:,} planned"
-    yield f"run {clean(run['name'])}: {run['format']}, {run['state']}, {run['points']:,} points"
+    yield f"run {clean(run['name'])}: {run['format']}, {run['state']}, {_counted(run['points'], 'point')}"
     yield f"  settings {run['settings']}"
     yield f"  steps {_number(run['first_step'])} to {_number(run['last_step'])}, {planned}"
     yield from _columns([("metric", "rows"), *((clean(name), f"{rows:,}") for name, rows in run["metrics"].items())])
     for seam in run["seams"]:
         yield f"  restart: step {seam['step']:,} after {seam['reached']:,}"
     yield from (f"  {note['level']}: {_note(note)}" for note in run["notes"])
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _number(value: int | None) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_runs
-from curvelab.commands.terminal import clean, exit_code, json_text, print_result, progress
+from curvelab.commands.terminal import exit_code, json_text, print_result, progress
 from curvelab.model.errors import UsageError
+from curvelab.report.plain import clean
 from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, settle, thresholds_in
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the commands have in common when they talk: results to stdout, messages to stderr, exit codes, clean text."""
+"""What the commands have in common when they talk: results to stdout, messages to stderr, exit codes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from curvelab.report.plain import clean
+
 FOUND, WRONG_USE, SOME_UNREADABLE, NOTHING_READABLE, INTERNAL_ERROR, INTERRUPTED = 1, 2, 3, 4, 5, 130
-
-_LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\t\v\f\x85\u2028\u2029"), " ")
-_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x202A, 0x202F),
-                           *range(0x2066, 0x206A), 0xFEFF))  # fmt: skip
-_UNPRINTABLE = {**_CONTROLS, **_LINE_BREAKS}
-
-
-def clean(text: str) -> str:
-    """One line without control codes, text-direction marks and undecodable bytes: names in logs are not trusted."""
-    return encodable(text.translate(_UNPRINTABLE))
-
 
 def encodable(text: str) -> str:
     """The text with lone surrogates (bytes of a file name that are no UTF-8) as U+FFFD."""

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvelab import synth
-from curvelab.facts import Facts
+from curvelab.facts import Facts, levels_of
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
@@ -151,8 +151,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         return
     far = norms.value > limits.times * median
     start, rise = _risen(facts, norms, limits)
-    kept_up = float(far[len(far) // 2 :].mean()) >= limits.share or not facts.reinforced
-    if start is None and (float(far.mean()) < limits.share or not kept_up):
+    late = far[len(far) // 2 :]  # norms that were high and came down have not left their range: the median did
+    gone = not late.any() or (facts.reinforced and float(late.mean()) < limits.share)
+    if start is None and (float(far.mean()) < limits.share or gone):
         return
     highest = float(norms.value.max())
     if start is not None:
@@ -200,15 +201,16 @@ def _risen(facts: Facts, norms: Curve, limits: Thresholds) -> tuple[int | None, 
     """
     value, loss = norms.value, facts.loss
     early, half = (float(np.median(value[: max(4, len(value) // k)])) for k in (4, 2))
-    level = running_median(value, max(3, len(value) // 25) | 1)
+    slow = levels_of(norms)
+    level = running_median(slow.value, max(3, len(slow) // 25) | 1)
     end, now = _end(value), _end_level(facts)
-    best = float(running_median(loss.value, 5).min())
+    best = float(running_median(facts.loss_levels.value, 5).min())
     before = float(np.median(loss.value[: max(3, len(loss) // 2)]))
     worse = now > best + 0.2 * abs(best) and now > 0.9 * before
     for base, times, at_least in ((half, limits.rise, worse), (early, limits.times, True)):
         rise = end / base if base > 0 else 0.0
         low = np.flatnonzero(level <= 2 * base)
-        onset = int(norms.step[min(int(low[-1]) + 1, len(norms) - 1)] if len(low) else norms.step[0])
+        onset = int(slow.step[min(int(low[-1]) + 1, len(slow) - 1)] if len(low) else norms.step[0])
         around = loss.value[(loss.step >= onset - 0.05 * facts.length) & (loss.step <= onset + 0.05 * facts.length)]
         improved = len(around) > 0 and now < (1 - LEARNED) * float(np.median(around))
         if rise >= times and at_least and not improved:

@@ -56,8 +56,13 @@ class Thresholds:
         meaning="shortest stretch without improvement",
     )  # fmt: skip
     improvement: float = threshold(
-        0.01, unit="of the level", low=0.0, high=1.0, source="judgement: one percent in a third of a run is no progress",
-        meaning="largest improvement over the stretch, its uncertainty included",
+        0.004, unit="of the level", low=0.0, high=1.0,
+        source="judgement: healthy runs still improve by more in a third of their length",
+        meaning="largest improvement from the first half of the stretch to its second",
+    )  # fmt: skip
+    doubt: float = threshold(
+        0.015, unit="of the level", low=0.0, high=1.0, source="judgement",
+        meaning="largest improvement that the noise may hide (one-sided 95 %)",
     )  # fmt: skip
     solved: float = threshold(
         0.1, unit="of the starting loss", low=0.0, high=1.0, source="definition of the pattern: about a tenth",
@@ -149,7 +154,7 @@ def _example(name: str, fires: bool) -> Example:
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if facts.around_zero:
         raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
-    step, value = facts.loss.step, facts.loss.value
+    step, value = facts.loss_levels.step, facts.loss_levels.value
     if len(value) < 12:
         raise NotApplicable(f"train/loss has {len(value)} measured points, 12 are needed")
     first, last = int(step[0]), int(step[-1])
@@ -162,7 +167,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     flat_from, level, change = found
     if level <= limits.solved * facts.start_level:
         return
-    start = _reached(facts, flat_from, end, level, limits.improvement)
+    start = _reached(facts, flat_from, end, level, limits.doubt)
     if _was_better(facts, start, level) and not _dead(facts, start, end):
         return  # a run that diverged and then stands still is a divergence, unless it is dead
     share = (end - start) / max(1, last - first)
@@ -195,11 +200,11 @@ def _longest_flat(facts: Facts, end: int, limits: Thresholds) -> tuple[int, floa
     Beyond doubt: the improvement from its first half to its second, with the uncertainty added, is under the limit,
     and eval (three values or more in the stretch) does not say otherwise.
     """
-    step, value = facts.loss.step, facts.loss.value
+    step, value = facts.loss_levels.step, facts.loss_levels.value
     first, last = int(step[0]), int(step[-1])
     for start in np.linspace(first, end - limits.share * (last - first), CANDIDATES):
         inside = value[(step >= start) & (step <= end)]
-        if start > end or len(inside) < 8:
+        if start > end or len(inside) < 8 or not _halves_agree(inside, limits.improvement):
             continue
         drift = drift_of(inside)
         level = abs(drift.after)
@@ -207,10 +212,17 @@ def _longest_flat(facts: Facts, end: int, limits: Thresholds) -> tuple[int, floa
             continue
         change = drift.change / level
         doubt = 1.64 * drift.error / level
-        flat = doubt - change <= limits.improvement and max(doubt, change) <= limits.improvement
+        flat = -change <= limits.improvement and max(doubt - change, doubt) <= limits.doubt and change - doubt <= limits.doubt
         if flat and _level_quarters(inside, drift.error, limits) and _eval_flat(facts, start, end, limits):
             return int(start), drift.after, change
     return None
+
+
+def _halves_agree(inside: np.ndarray, improvement: float) -> bool:
+    """What is needed in any case, and quick to see: the level changes by no more than is allowed."""
+    half = len(inside) // 2
+    before, after = float(np.median(inside[:half])), float(np.median(inside[half:]))
+    return abs(after - before) <= improvement * abs(after)
 
 
 def _level_quarters(inside: np.ndarray, error: float, limits: Thresholds) -> bool:
@@ -218,7 +230,7 @@ def _level_quarters(inside: np.ndarray, error: float, limits: Thresholds) -> boo
     if len(inside) < 12:
         return True
     medians = np.array([np.median(part) for part in np.array_split(inside, 4)])
-    return float(np.ptp(medians)) <= 2 * limits.improvement * abs(float(np.median(medians))) + 3 * error
+    return float(np.ptp(medians)) <= 2 * limits.doubt * abs(float(np.median(medians))) + 3 * error
 
 
 def _eval_flat(facts: Facts, start: float, end: float, limits: Thresholds) -> bool:
@@ -228,22 +240,22 @@ def _eval_flat(facts: Facts, start: float, end: float, limits: Thresholds) -> bo
         return True
     half = len(inside) // 2
     fall = (float(np.median(inside[:half])) - float(np.median(inside[-half:]))) / abs(float(inside[-1]))
-    return fall <= limits.improvement
+    return fall <= 2 * limits.improvement  # half of the evals each: twice the noise of a stretch of train points
 
 
-def _reached(facts: Facts, flat_from: int, end: int, level: float, improvement: float) -> int:
+def _reached(facts: Facts, flat_from: int, end: int, level: float, margin: float) -> int:
     """The step at which the loss came to its flat level, within its noise; the stretch may begin a little too early."""
-    step, value = facts.loss.step, facts.loss.value
+    step, value = facts.loss_levels.step, facts.loss_levels.value
     smooth = running_median(value, 5)
     inside = (step >= flat_from) & (step <= end)
-    margin = max(3 * SMOOTH_NOISE * step_noise(value[inside]), 1.5 * improvement * abs(level))
-    away = np.flatnonzero((np.abs(smooth - level) > margin) & (step <= (flat_from + end) / 2))
+    away_by = max(3 * SMOOTH_NOISE * step_noise(value[inside]), margin * abs(level))
+    away = np.flatnonzero((np.abs(smooth - level) > away_by) & (step <= (flat_from + end) / 2))
     return int(step[min(away[-1] + 1, len(step) - 1)]) if len(away) else int(step[0])
 
 
 def _was_better(facts: Facts, start: int, level: float) -> bool:
     """Whether the loss had been clearly lower before the flat stretch."""
-    before = facts.loss.value[facts.loss.step < start]
+    before = facts.loss_levels.value[facts.loss_levels.step < start]
     if len(before) < 5:
         return False
     return float(running_median(before, 5).min()) < level - max(5 * facts.noise, DEAD * abs(level))
@@ -251,7 +263,7 @@ def _was_better(facts: Facts, start: int, level: float) -> bool:
 
 def _dead(facts: Facts, start: int, end: int) -> bool:
     """Whether the loss does not even show mini-batch noise any more."""
-    inside = facts.loss.between(start, end).value
+    inside = facts.loss_levels.between(start, end).value
     return step_noise(inside) <= DEAD * abs(float(np.median(inside)))
 
 

@@ -37,11 +37,14 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Span
 from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.episodes import zigzag_legs
 from curvelab.signals.noise import sigma_of, step_noise
 from curvelab.signals.periodicity import Period, best_period, detrended
 
 DIPS = 0.12  # share of the points; more single low points than that are teeth (judgement)
+LONG = 3000  # points; a longer loss is looked at in blocks, and whole in its middle (judgement)
+STAIRS = 1.3  # falls of a period: teeth no higher only step down (measured: staircases 0.3 to 1.1, cyclic rates 1.8)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def _example(name: str, fires: bool) -> Example:
             loss += 0.3 * np.abs((np.arange(n) / 20) % 2 - 1)
         elif name == "small teeth in the noise":
             loss += 0.06 * np.abs((np.arange(n) / 20) % 2 - 1)
+        elif name == "staircase":
+            loss = 3 * 0.85 ** np.floor(np.arange(n) / 40) + synth.noise(n, 0.02, seed=8)
         return synth.run_of(loss, rate=rate)
 
     return Example(name, build, fires=fires, onset=(10, 300) if fires else None)  # type: ignore[arg-type]
@@ -134,6 +139,7 @@ def _example(name: str, fires: bool) -> Example:
         _example("triangular teeth", True),
         _example("small teeth in the noise", False),
         _example("plain noise", False),
+        _example("staircase", False),
     ),
     yields_to=("divergence", "non-finite"),
 )
@@ -151,7 +157,7 @@ def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
     period = _period(loss)
     cyclic = _cyclic(facts)
     needed = limits.explained + _doubt(len(loss)) if not cyclic else limits.with_cyclic_rate
-    if period is None or period.explained < needed:
+    if period is None or period.explained < needed or _only_falls(loss.value, period):
         return []
     spacing = float(np.median(np.diff(loss.step)))
     steps = period.length * spacing
@@ -177,15 +183,32 @@ def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
 
 
 def _period(loss: Curve) -> Period | None:
+    """The period that explains most of a loss. Of a long one, slow teeth are sought in medians of blocks, fast ones in its middle."""
     value = _without_fake_dips(loss.value)
-    scales = [value]
-    if value.min() > 0:
-        scales.append(np.log(value))
+    size = block_size(len(value), LONG)
+    middle = (len(value) - LONG) // 2
+    found = [p for p in (_best(coarse(value, size), size), _best(value[middle : middle + LONG], 1) if size > 1 else None) if p]
+    return max(found, key=lambda p: p.explained, default=None)
+
+
+def _best(value: np.ndarray, size: int) -> Period | None:
+    """The best period on the linear or the logarithmic scale, in points; a value stands for `size` points."""
+    scales = [value, np.log(value)] if value.min() > 0 else [value]
     found = [p for p in (best_period(detrended(values)) for values in scales) if p is not None]
     if not found:
         return None
     best = max(found, key=lambda p: p.explained)
-    return Period(best.length, best.explained, found[0].amplitude)
+    return Period(size * best.length, best.explained, found[0].amplitude)
+
+
+def _only_falls(value: np.ndarray, period: Period) -> bool:
+    """Whether the teeth are the steps of a falling staircase: no higher than the loss falls in a period or so.
+
+    A staircase without its trend has teeth as well; the epochs of a run that memorises make one.
+    """
+    part = max(1, len(value) // 8)
+    fall = float(np.median(value[:part])) - float(np.median(value[-part:]))
+    return period.amplitude <= STAIRS * fall * period.length / (len(value) - part)
 
 
 def _without_fake_dips(value: np.ndarray) -> np.ndarray:

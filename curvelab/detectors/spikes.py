@@ -33,10 +33,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvelab import synth
-from curvelab.facts import Facts
+from curvelab.facts import LEVELS, Facts
 from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.signals.coarse import block_size
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_noise
 
@@ -47,6 +48,7 @@ LOG_SHARE = 0.8  # of the sigmas on the logarithmic scale, where a jump counts f
 UNDONE = 0.5  # share of the starting loss: a jump from near zero back to it loses all that was learned, whatever the noise
 NEAR_ZERO = 0.05  # share of the starting loss that is near zero (half of what counts as solved)
 BACK = 0.35  # share of the height that may remain before and after a jump (judgement)
+TAIL = 1.8  # times as far as the lowest points lie below the level: noise with a heavy tail has both (measured: 1.2 and 2.1)
 CLIMBED = 0.3  # a level this far above an earlier one belongs to a divergence, and so do its jumps (judgement)
 
 
@@ -128,6 +130,8 @@ def _example(name: str, fires: bool) -> Example:
             loss[[100, 170, 240]] += [4.0, 3.0, 2.5]
         elif name == "heavy tail":
             loss = synth.decay(300) * np.exp(synth.noise(300, 0.3, seed=7))
+        elif name == "jumps up and down":
+            loss[[60, 100, 170, 240]] *= [0.5, 2.0, 0.5, 1.9]
         elif name == "four sigma":
             loss[150] += 0.2
         return synth.run_of(loss, every=1, rate=synth.cosine(300))
@@ -141,7 +145,12 @@ def _example(name: str, fires: bool) -> Example:
     needs={"train/loss": 20},
     thresholds=Thresholds,
     remedies=REMEDIES,
-    examples=(_example("three spikes", True), _example("heavy tail", False), _example("four sigma", False)),
+    examples=(
+        _example("three spikes", True),
+        _example("heavy tail", False),
+        _example("jumps up and down", False),
+        _example("four sigma", False),
+    ),
     yields_to=("divergence", "non-finite", "sawtooth"),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
@@ -152,9 +161,12 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if n < 20:
         raise NotApplicable(f"{n} points after warm-up, 20 are needed")
     level = running_median(loss.value, _window(n))
-    far = _far_out(loss.value, level, facts.start_level, limits)
+    far, relative = _far_out(loss.value, level, facts.start_level, limits)
     found = [e for e in episodes(far, gap=1) if _recovers(loss.value, level, e, limits) and not _at_seam(facts, loss, e)]
     if not found or sum(b - a + 1 for a, b in found) > max(2, limits.common * n):
+        return
+    found = _beyond_the_tail(facts, loss, relative, found)
+    if not found:
         return
     peaks = [a + int(np.argmax(loss.value[a : b + 1])) for a, b in found]
     heights = np.array([loss.value[p] / level[p] if level[p] else np.inf for p in peaks])
@@ -195,22 +207,45 @@ def _window(n: int) -> int:
     return int(np.clip(n // 12, 7, 31)) | 1
 
 
-def _far_out(value: np.ndarray, level: np.ndarray, start: float, limits: Thresholds) -> np.ndarray:
-    """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not."""
-    grain = _grain(value)
-    far = _sigmas(value - level, GUARD, grain) >= limits.sigmas
-    far &= value - level >= limits.height * np.abs(level)
+def _far_out(value: np.ndarray, level: np.ndarray, start: float, limits: Thresholds) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not.
+
+    Also returns how far every point stands out on the logarithmic scale; None where the loss has no logarithm.
+    """
+    far = (value - level >= limits.height * np.abs(level)) & (value > level)
     far &= level <= (1 + CLIMBED) * np.minimum.accumulate(np.where(level > 0, level, np.inf))
-    if value.min() > 0 and level.min() > 0:
-        relative = _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
-        undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
-        far &= relative >= np.where(undone, 0.5, LOG_SHARE) * limits.sigmas
-    return far
+    if not far.any():
+        return far, None
+    far &= _sigmas(value - level, GUARD, _grain(value)) >= limits.sigmas
+    if value.min() <= 0 or level.min() <= 0:
+        return far, None
+    relative = _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
+    undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
+    far &= relative >= np.where(undone, 0.5, LOG_SHARE) * limits.sigmas
+    return far, relative
+
+
+def _beyond_the_tail(
+    facts: Facts, loss: Curve, relative: np.ndarray | None, found: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """The episodes that stand out further than the noise reaches downward, on the logarithmic scale.
+
+    The second lowest point is the measure; those at the end of an epoch, whose logging window may be shorter, are no noise.
+    """
+    if relative is None:
+        return found
+    usual = np.ones(len(relative), dtype=bool)
+    ends = np.searchsorted(loss.step, facts.epoch_ends)
+    for near in (ends - 1, ends, ends + 1):
+        usual[near.clip(0, len(usual) - 1)] = False
+    low = np.sort(relative[usual])[:2]
+    reach = -float(low[-1]) if len(low) else 0.0
+    return [(a, b) for a, b in found if relative[a : b + 1].max() >= TAIL * reach]
 
 
 def _grain(value: np.ndarray) -> float:
     """The smallest difference between two values: a log that rounds (0.0001, 0.0002) has no finer noise."""
-    steps = np.diff(np.unique(value))
+    steps = np.diff(np.unique(value[:: block_size(len(value), LEVELS)]))
     return float(steps.min()) if len(steps) else 0.0
 
 

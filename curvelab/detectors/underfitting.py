@@ -139,7 +139,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         raise NotApplicable("a preference loss begins at ln 2 and is judged by its rewards")
     if facts.resumed:
         raise NotApplicable("the log begins far from step 0: what was learned before is not in it")
-    step, value = facts.loss.step, facts.loss.value
+    step, value = facts.loss_levels.step, facts.loss_levels.value
     n = len(value)
     if n < limits.points:
         raise NotApplicable(f"train/loss has {n} measured points, {limits.points:.0f} are needed")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from curvelab.model.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Options:
@@ -18,6 +20,19 @@ class Options:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: object) -> Options:
+        """What was handed to `diagnose` as its settings; None means the defaults.
+
+        Raises UsageError for anything but Options, and says how to write them.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, cls):
+            return value
+        hint = "Options(thresholds={'overfitting': {'rise': 0.1}})"
+        raise UsageError(f"settings are given as {hint}, not as {type(value).__name__}")
 
     def wants(self, pattern: str) -> bool:
         """Whether a pattern is to be looked for."""

@@ -95,11 +95,9 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
         """The inverse of `to_json`."""
         return cls.from_dict(msgspec.json.decode(text))
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        items = "".join(f"<li><b>{escape(f.pattern)}</b> ({f.severity}): {escape(f.headline)}</li>" for f in self.findings)
-        return f"<b>{escape(self.name)}: {escape(self.verdict)}</b><ul>{items}</ul>"
+    def __repr__(self) -> str:
+        found = ", ".join(finding.pattern for finding in self.findings) or "no findings"
+        return f"<Diagnosis of {self.name}: {self.verdict} ({found}; {self.points:,} points)>"
 
 
 def strict(value: Any) -> Any:

@@ -43,6 +43,10 @@ class Curve:
     def __len__(self) -> int:
         return len(self.step)
 
+    def __repr__(self) -> str:
+        steps = f", steps {self.step.min()} to {self.step.max()}" if len(self) else ""
+        return f"<Curve {self.metric[:80]!r}: {len(self)} rows{steps}>"
+
     def take(self, rows: NDArray[Any]) -> Curve:
         """The rows of a boolean mask or an index array, as a new curve."""
         names = ("step", "value", "epoch", "tokens", "wall_time", "segment", "order", "raw", "origin")
@@ -160,11 +164,18 @@ class Run:
     def points(self) -> int:
         """Distinct steps of the main train-loss series; 0 without one."""
         curve = self.logged.get("train/loss")
-        return 0 if curve is None else len(np.unique(curve.step))
+        if curve is None or not len(curve):
+            return 0
+        step = curve.step if (curve.step[1:] >= curve.step[:-1]).all() else np.sort(curve.step)
+        return 1 + int(np.count_nonzero(step[1:] != step[:-1]))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The unified dataframe, one row a logged value (see curvelab.model.frame): a copy, to do with what one likes."""
+        return self._frame.copy()
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
-        """The unified dataframe, one row a logged value (see curvelab.model.frame)."""
+    def _frame(self) -> pd.DataFrame:
         from curvelab.model.frame import frame_of
 
         return frame_of([self])
@@ -176,7 +187,7 @@ class Run:
         return wide_of(self)
 
     def __repr__(self) -> str:
-        return f"<Run {self.name}: {self.points} points, {len(self.logged)} metrics, {self.state}>"
+        return f"<Run {self.name[:80]}: {self.points} points, {len(self.logged)} metrics, {self.state}>"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -192,12 +203,34 @@ class Run:
 
 def winning_rows(curve: Curve, seams: tuple[Seam, ...]) -> Curve:
     """Drop what a later attempt overruled and, at a step logged twice, all but the last row."""
-    keep = np.ones(len(curve), dtype=bool)
-    for seam in seams:
-        keep &= ~((curve.segment < seam.segment) & (curve.step >= seam.step))
-    kept = curve if keep.all() else curve.take(keep)
+    kept = not_overruled(curve, seams)
+    if rising(kept):
+        return kept
     order = np.lexsort((kept.order, kept.segment, kept.step))
     step = kept.step[order]
     last = np.ones(len(step), dtype=bool)
     last[:-1] = step[1:] != step[:-1]
     return kept.take(order[last])
+
+
+def rising(curve: Curve) -> bool:
+    """Whether every step is above the one before, so that no two rows stand at one step."""
+    return bool((curve.step[1:] > curve.step[:-1]).all())
+
+
+def not_overruled(curve: Curve, seams: tuple[Seam, ...]) -> Curve:
+    """The rows that no later attempt overruled."""
+    if not seams:
+        return curve
+    limits = _limits(seams)
+    early = curve.segment < len(limits)
+    overruled = early & (curve.step >= limits[np.where(early, curve.segment, 0)])
+    return curve.take(~overruled) if overruled.any() else curve
+
+
+def _limits(seams: tuple[Seam, ...]) -> Ints:
+    """The first step that is overruled, for each segment but the last; int64[last segment]."""
+    limits = np.full(max(seam.segment for seam in seams), np.iinfo(np.int64).max)
+    for seam in seams:
+        limits[seam.segment - 1] = min(limits[seam.segment - 1], seam.step)
+    return np.minimum.accumulate(limits[::-1])[::-1]

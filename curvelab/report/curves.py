@@ -65,6 +65,12 @@ def line(metric: str, series: Thinned, most: int) -> Line:
     )
 
 
+def between(series: Thinned, first: float, last: float) -> Thinned:
+    """The points of a series in a range of steps."""
+    rows = [(s, v) for s, v in zip(series.step, series.value, strict=False) if first <= s <= last]
+    return Thinned(points=len(rows), step=[s for s, _ in rows], value=[v for _, v in rows])
+
+
 def _stretches(step: Floats, bad: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8)))
     return tuple((float(step[a]), float(step[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True))

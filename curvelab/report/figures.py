@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from curvelab.model.finding import Level, Point, Trend
 from curvelab.report.canvas import COLOURS, LETTER, TEXT_SIZE, Canvas, Floats
 from curvelab.report.curves import Line
+from curvelab.report.keys import EVAL_LOSS, EVAL_SHAPES
 from curvelab.report.marks import draw_above, draw_below, height_above
-from curvelab.report.pictures import EVAL_LOSS, EVAL_SHAPES, Panel
-from curvelab.report.scale import Scale, scale_for, step_ticks
+from curvelab.report.pictures import Panel, is_loss
+from curvelab.report.scale import Scale, rises_far, scale_for, step_ticks
 from curvelab.report.svg import themed
 
 VARIABLES = {code: name for name, code in COLOURS.items()}
@@ -80,7 +81,9 @@ def scale_of(panel: Panel) -> Scale:
     ends = [v for mark in panel.marks if isinstance(mark, Trend) for v in (mark.start_value, mark.end_value)]
     marked = np.array([*points, *ends], dtype=np.float64)
     levels = [mark.value for mark in panel.marks if isinstance(mark, Level)]
-    return scale_for(np.concatenate([*(one.value for one in panel.lines), marked]), levels)
+    values = np.concatenate([*(one.value for one in panel.lines), marked])
+    far = any(rises_far(one.value) for one in panel.lines if is_loss(one.metric))
+    return scale_for(values, levels, log=True if far and not (values < 0).any() else None)
 
 
 def _coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:

@@ -6,7 +6,7 @@ import re
 
 from curvelab.model.finding import Finding
 from curvelab.model.result import Diagnosis
-from curvelab.report import numerals, wording
+from curvelab.report import numerals, places, wording
 from curvelab.report.plain import clean
 
 MOST_NOTES = 10
@@ -59,8 +59,10 @@ def _section(diagnosis: Diagnosis) -> str:
         lines += [f"**{escaped(verdict.sentence)}**{sure}", ""]
     lines.append(
         f"{wording.STATES[diagnosis.state].capitalize()}; {wording.progress(diagnosis)}; "
-        f"{numerals.count(diagnosis.points)} train-loss points."
+        f"{numerals.plural(diagnosis.points, 'train-loss point')}."
     )
+    if restarts := wording.restarts(diagnosis):
+        lines[-1] += f" {restarts.capitalize()}; the later attempt counts."
     wasted = wording.wasted(diagnosis)
     if wasted:
         lines.append(f"Wasted: {escaped(wasted)}.")
@@ -68,7 +70,7 @@ def _section(diagnosis: Diagnosis) -> str:
         lines += ["", *_finding(number, finding)]
     lines += ["", *_checks(diagnosis)]
     notes = sorted(diagnosis.notes, key=lambda note: note.level != "warning")
-    lines += [f"- {note.level}: {escaped(note)}" for note in notes[:MOST_NOTES]]
+    lines += [f"- {note.level}: {escaped(places.note(diagnosis, note))}" for note in notes[:MOST_NOTES]]
     if len(notes) > MOST_NOTES:
         lines.append(f"- and {numerals.count(len(notes) - MOST_NOTES)} more notes")
     return "\n".join(lines)
@@ -110,6 +112,10 @@ def _checks(diagnosis: Diagnosis) -> list[str]:
     for label, status in (("Could not look", "not-applicable"), ("Failed", "failed")):
         for reason, patterns in wording.by_reason(diagnosis.outcomes, status):
             lines.append(f"- {label}: {', '.join(code(p) for p in patterns)} ({escaped(reason)})")
+    if left := wording.left_out(diagnosis):
+        lines.append(f"- Not asked for: {', '.join(code(p) for p in left)}")
+    if changed := wording.changed(diagnosis):
+        lines.append(f"- Thresholds changed: {', '.join(code(one) for one in changed)}")
     if diagnosis.verdict in ("healthy", "not-assessed"):
         lines += [f"- To log next time: {code(m)}, {escaped(how)}" for m, how, _ in wording.to_log(diagnosis)[:4]]
     return lines

@@ -125,7 +125,13 @@ def _lanes(canvas: Canvas) -> None:
         a, b = canvas.along(lane.start), canvas.along(lane.end)
         link: dict[str, Any] = {"url": f"#finding-{lane.number}"}
         bar: dict[str, Any] = {"linewidth": 4, "solid_capstyle": "butt", "clip_on": False}
-        canvas.plot("lane", [a, b], [y, y], color=COLOURS[lane.severity], zorder=7, **bar)
+        if lane.moments:
+            # No bar: the steps between single points are healthy.
+            x = canvas.all_along(np.array(lane.moments[1:MOST_POINTS]))
+            down: dict[str, Any] = {"marker": "v", "markersize": BADGE, "markeredgewidth": 0}
+            canvas.plot("moment", x, np.full(len(x), y), color=COLOURS[lane.severity], zorder=7, **down)
+        else:
+            canvas.plot("lane", [a, b], [y, y], color=COLOURS[lane.severity], zorder=7, **bar)
         disc: dict[str, Any] = {"marker": "o", "markersize": 2 * BADGE, "markeredgecolor": COLOURS["paper"]}
         canvas.plot("badge", a, y, color=COLOURS[lane.severity], zorder=8, **disc, **link)
         size = TEXT_SIZE if lane.number < 10 else TEXT_SIZE - 1

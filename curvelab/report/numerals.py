@@ -19,6 +19,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def plural(number: int, noun: str) -> str:
+    """ "1 point", "1,200 points"."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
 def value(number: float) -> str:
     """Four significant digits, thousands grouped, "2e-5" for the very small and "1.2e9" for the very large."""
     if not math.isfinite(number):
@@ -40,9 +45,11 @@ def scientific(number: float, digits: int = 3) -> str:
 
 def percent(share: float) -> str:
     """0.895 -> "89.5 %"; shares near 0 or 1 are not rounded to it."""
-    if not math.isfinite(share) or abs(share) >= 1e4:
-        return value(share * 100 if math.isfinite(share) else share) + PERCENT
     hundred = 100 * share
+    if not math.isfinite(hundred) or abs(hundred) >= 1e6:
+        return value(hundred if math.isfinite(hundred) else share) + PERCENT
+    if abs(hundred) >= 1000:
+        return f"{hundred:,.0f}{PERCENT}"
     rounded = round(hundred, 1 if abs(hundred) >= 1 else 2)
     if rounded == 100 and hundred < 100:
         rounded = 99.9
@@ -70,10 +77,8 @@ def duration(seconds: float) -> str:
 
 
 def amount(number: float, unit: str) -> str:
-    """A number with its unit; a unit that begins with "of " makes it a share."""
-    if unit.startswith("of ") and abs(number) < 20:
-        return percent(number)
-    return value(number) + ("\u202f×" if unit.startswith("of ") else "")
+    """A number as its unit wants it: in percent where the unit begins with "of ", whatever its size."""
+    return percent(number) if unit.startswith("of ") else value(number)
 
 
 def measured(one: Measured) -> tuple[str, str, str]:

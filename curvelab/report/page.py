@@ -14,8 +14,9 @@ from markupsafe import Markup
 
 from curvelab.model.finding import Finding
 from curvelab.model.result import Diagnosis
-from curvelab.report import numerals, wording
-from curvelab.report.pictures import LOSS, Key, Panel, curve_panel, evidence_panels, is_loss, loss_panel
+from curvelab.report import masked, numerals, places, wording
+from curvelab.report.keys import Key
+from curvelab.report.pictures import LOSS, Panel, curve_panel, evidence_panels, is_loss, loss_panel
 from curvelab.report.plain import clean, shortened
 from curvelab.report.svg import sparkline
 
@@ -28,8 +29,8 @@ MOST_NOTES = 60
 MOST_FILES = 40
 MOST_MEASURED = 12
 FIRST_CURVES = ("train/grad_norm", "train/learning_rate")
-# Metrics of the machinery: drawn only when there is room.
-_LAST_CURVES = re.compile(r"(runtime|_per_second|total_flos|num_input_tokens_seen|epoch)$")
+# Metrics of the machinery, and how long the evals took: at most one is drawn beside better ones.
+_LAST_CURVES = re.compile(r"(runtime|total_flos|num_input_tokens_seen|epoch|^(eval|test|validation)/.*_per_second)$")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Figure:
     caption: str
     points: int
     keys: Sequence[Key]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def page(diagnosis: Diagnosis) -> str:
             )
         )
     text: str = (
-        _templates()
+        templates()
         .get_template("page.html")
         .render(
             d=diagnosis,
@@ -84,6 +86,7 @@ def page(diagnosis: Diagnosis) -> str:
             wasted=wording.wasted(diagnosis),
             main=main,
             findings=views,
+            in_order=findings == wording.by_severity(findings),
             curves=curves,
             clear=[o.pattern for o in diagnosis.outcomes if o.status == "clear"],
             blind=wording.by_reason(diagnosis.outcomes, "not-applicable"),
@@ -91,7 +94,10 @@ def page(diagnosis: Diagnosis) -> str:
             to_log=wording.to_log(diagnosis),
             config=sorted(diagnosis.config.items()),
             files=_files(diagnosis),
-            changed=_changed(diagnosis),
+            path=places.run(diagnosis),
+            notes=[(note.level, places.note(diagnosis, note)) for note in diagnosis.notes],
+            changed=wording.changed(diagnosis),
+            left_out=wording.left_out(diagnosis),
         )
     )
     return text
@@ -105,12 +111,12 @@ def index(entries: list[tuple[Diagnosis, str]]) -> str:
             "href": _safe_address(href),
             "verdict": wording.verdict(diagnosis),
             "others": max(0, len(diagnosis.findings) - (wording.verdict(diagnosis).severity is not None)),
-            "spark": sparkline(diagnosis.series.get(LOSS), f"{LOSS} over the steps"),
+            "spark": sparkline(masked.curve(diagnosis, LOSS), f"{LOSS} over the steps"),
         }
         for diagnosis, href in entries
     ]
     faulty = sum(row["verdict"].severity is not None for row in rows)  # type: ignore[attr-defined]
-    text: str = _templates().get_template("index.html").render(rows=rows, faulty=faulty)
+    text: str = templates().get_template("index.html").render(rows=rows, faulty=faulty)
     return text
 
 
@@ -124,7 +130,8 @@ def _draw(diagnosis: Diagnosis, findings: Sequence[Finding]) -> tuple[Figure | N
         return Figure(
             wide=draw(wide, width, height, f"f{next(number)}-", "wide" if narrow else "any"),
             narrow=draw(narrow, NARROW, round(0.75 * height), f"f{next(number)}-", "narrow") if narrow else Markup(""),
-            caption=wide.metrics + _axis_words(wide, scale_of(wide).log),
+            caption=wide.metrics + wide.about + _axis_words(wide, scale_of(wide).log),
+            note=wide.note,
             points=sum(one.points for one in wide.lines),
             keys=wide.keys,
         )
@@ -160,26 +167,15 @@ def _other_curves(diagnosis: Diagnosis) -> list[str]:
     """Metrics for the small pictures: gradient norm and learning rate first, then those in the order of the series."""
     shown = {LOSS} if LOSS in diagnosis.series else set(list(diagnosis.series)[:1])
     rest = [m for m in diagnosis.series if not is_loss(m) and m not in FIRST_CURVES and m not in shown]
-    rest.sort(key=lambda metric: bool(_LAST_CURVES.search(metric)))
-    return [*(m for m in FIRST_CURVES if m in diagnosis.series), *rest][:MOST_CURVES]
+    better = [*(m for m in FIRST_CURVES if m in diagnosis.series), *(m for m in rest if not _LAST_CURVES.search(m))]
+    last = [m for m in rest if _LAST_CURVES.search(m)]
+    return [*better, *(last[:1] if better else last)][:MOST_CURVES]
 
 
 def _files(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     files = diagnosis.provenance.get("files")
     known = [f for f in files if isinstance(f, dict)] if isinstance(files, list) else []
-    return [(str(f.get("path", "")), str(f.get("format", ""))) for f in known]
-
-
-def _changed(diagnosis: Diagnosis) -> list[str]:
-    """Thresholds that the user changed, as `pattern.name = value`."""
-    changed = diagnosis.provenance.get("thresholds_changed")
-    if not isinstance(changed, dict):
-        return []
-    return [
-        f"{pattern}.{name} = {numerals.setting(given)}"
-        for pattern, values in changed.items()
-        for name, given in (values.items() if isinstance(values, dict) else ())
-    ]
+    return [(places.file(diagnosis, str(f.get("path", ""))), str(f.get("format", ""))) for f in known]
 
 
 def _safe_address(href: str) -> str:
@@ -202,7 +198,8 @@ def _finalize(value: Any) -> Any:
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The templates with what all of them need: words, numbers, style, and the cleaning of every value."""
     environment = Environment(
         loader=PackageLoader("curvelab.report"),
         autoescape=True,

@@ -3,55 +3,46 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, cast
+from dataclasses import dataclass, replace
 
-from curvelab.model.finding import Evidence, Finding, Gap, Level, Point, Severity, Span, Trend
+from curvelab.model.finding import Evidence, Finding, Gap, Point, Severity, Span
 from curvelab.model.result import Diagnosis
-from curvelab.report import numerals
-from curvelab.report.curves import Line, line
+from curvelab.report import masked, numerals
+from curvelab.report.curves import Line, between, line
+from curvelab.report.keys import EVAL_LOSS, Key, best_key, common_keys, line_keys, mark_keys, seam_key
 from curvelab.report.numerals import count
 from curvelab.report.plain import clean
 from curvelab.report.wording import title_of
 
 LOSS = "train/loss"
-EVAL_LOSS = re.compile(r"^(eval|test|validation)/(.+/)?loss$")
 MOST_EVALS = 3
 MOST_PANELS = 3  # of one finding
-MOST_LABELS = 3  # of the points of one finding that are named in the key
-FARTHEST_GAP = 0.6  # of the run: a planned end further away is named, not drawn
-
-Shape = Literal[
-    "raw", "trend", "eval-0", "eval-1", "eval-2", "span", "point", "cross", "level", "slope", "gap",
-    "spoilt", "spoilt-0", "spoilt-1", "spoilt-2", "seam", "best",
-]  # fmt: skip
-EVAL_SHAPES: tuple[Shape, ...] = ("eval-0", "eval-1", "eval-2")
-EVAL_SPOILT: tuple[Shape, ...] = ("spoilt-0", "spoilt-1", "spoilt-2")
-
-
-@dataclass(frozen=True)
-class Key:
-    """One entry below a picture: the shape that is drawn, and what it means."""
-
-    shape: Shape
-    text: str
+FARTHEST_GAP = 9.0  # of the run, in the main picture: a planned end further away is named, not drawn
+TEETH = 6  # periods in a close-up
+FEWEST_IN_PERIOD = 4  # drawn points that a thinned curve must have in a period for its teeth to be seen
 
 
 @dataclass(frozen=True)
 class Lane:
-    """A finding above the main picture: its number in the list, and its steps."""
+    """A finding above the main picture: its number in the list, and its steps.
+
+    `moments` are the steps of a finding that has single points only: what lies between them is healthy.
+    """
 
     number: int
     start: float
     end: float
     severity: Severity
+    moments: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture. `marks` are drawn in the colour of `severity`; `alt` says what it shows."""
+    """One picture. `marks` are drawn in the colour of `severity`; `alt` says what it shows.
+
+    `about` continues the caption; `note` says what the picture cannot show.
+    """
 
     lines: tuple[Line, ...]
     first: float
@@ -63,6 +54,8 @@ class Panel:
     seams: tuple[int, ...] = ()
     best: tuple[float, float] | None = None
     keys: tuple[Key, ...] = ()
+    about: str = ""
+    note: str = ""
 
     @property
     def metrics(self) -> str:
@@ -82,32 +75,30 @@ def loss_panel(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> 
         return None
     lines = _lines(diagnosis, metrics, most)
     gaps = [e for f in findings for e in f.evidence if isinstance(e, Gap)][:1]
-    first, last = _range(diagnosis, gaps)
+    first, last = _range(diagnosis, gaps, FARTHEST_GAP)
     shaded = findings[0] if findings else None
     reached = diagnosis.last_step if diagnosis.last_step is not None else last
-    spans: list[Evidence] = []
-    if shaded is not None and shaded.start_step is not None:
-        spans = [Span(metric=metrics[0], start_step=shaded.start_step, end_step=_end(shaded, reached))]
     lanes = [
-        Lane(number, float(f.start_step), float(_end(f, reached)), f.severity)
+        Lane(number, float(f.start_step), float(_end(f, reached)), f.severity, _moments(f))
         for number, f in enumerate(findings, start=1)
         if f.start_step is not None
     ]
+    spans, points = _shaded(shaded, metrics, reached)
     best = _best(diagnosis, lines)
     named = ", ".join(f"{title_of(f.pattern)} at {numerals.steps(f.start_step, f.end_step)}" for f in findings[:6])
     keys = (
-        *_line_keys(lines),
-        *_mark_keys(gaps, named=False),
-        *_best_key(best),
-        *_common_keys(lines, gaps, last),
-        *_seam_key(diagnosis),
+        *line_keys(lines),
+        *mark_keys([*points, *gaps], named=False),
+        *best_key(best),
+        *common_keys(diagnosis, lines, gaps, last),
+        *seam_key(diagnosis),
     )
     return Panel(
         lines=lines,
         first=first,
         last=last,
         alt=f"{_names(lines)} over the steps. " + (f"Findings: {named}." if named else "No fault was found."),
-        marks=(*spans, *gaps),
+        marks=(*spans, *points, *gaps),
         severity=shaded.severity if shaded else "info",
         lanes=tuple(lanes),
         seams=_seams(diagnosis),
@@ -130,6 +121,7 @@ def evidence_panels(diagnosis: Diagnosis, finding: Finding, most: int) -> list[P
         lines = _lines(diagnosis, metrics, most)
         gaps = [m for m in group if isinstance(m, Gap)]
         first, last = _range(diagnosis, gaps)
+        cannot, closer = _teeth(diagnosis, finding, metrics, first, last)
         best = _best(diagnosis, lines)
         if finding.pattern != "overfitting" or any(
             isinstance(m, Point) and m.step == diagnosis.best_step for m in group
@@ -146,21 +138,72 @@ def evidence_panels(diagnosis: Diagnosis, finding: Finding, most: int) -> list[P
                 seams=_seams(diagnosis),
                 best=best,
                 keys=(
-                    *_line_keys(lines),
-                    *_mark_keys(group, named=len(metrics) > 1),
-                    *_best_key(best),
-                    *_common_keys(lines, gaps, last),
+                    *line_keys(lines),
+                    *mark_keys(group, named=len(metrics) > 1),
+                    *best_key(best),
+                    *common_keys(diagnosis, lines, gaps, last),
                 ),
+                note=cannot,
             )
         )
+        panels += closer
     return panels
+
+
+def _teeth(
+    diagnosis: Diagnosis, finding: Finding, metrics: Sequence[str], first: float, last: float
+) -> tuple[str, list[Panel]]:
+    """For a sawtooth with a period: (what the picture of the whole cannot show, a close-up of a few periods)."""
+    period = next((m.value for m in finding.measured if m.name == "period" and m.unit == "steps"), 0.0)
+    series = masked.curve(diagnosis, finding.metric)
+    if finding.pattern != "sawtooth" or finding.metric not in metrics or series is None or not 0 < period < last - first:
+        return "", []
+    start, end = finding.start_step or first, finding.end_step or last
+    half = min(TEETH * period, end - start) / 2
+    left, right = (start + end) / 2 - half, (start + end) / 2 + half
+    part = between(series, left, right)
+    thinned = len(series.step) < series.points
+    if len(part.step) < 3 or (thinned and len(part.step) * period < FEWEST_IN_PERIOD * 2 * half):
+        kept, logged = count(len(series.step)), count(series.points)
+        return f"Drawn from {kept} of {logged} logged points: too few to show single teeth.", []
+    close = replace(line(finding.metric, part, len(part.step)), trend=None)
+    steps = numerals.steps(part.step[0], part.step[-1])
+    return "", [
+        Panel(
+            lines=(close,),
+            first=float(part.step[0]),
+            last=float(part.step[-1]),
+            alt=f"Close-up of {clean(finding.metric, 80)} over {steps}.",
+            severity=finding.severity,
+            about=f", close-up of {steps}: {2 * half / period:.2g} periods of {numerals.value(round(period))} steps",
+        )
+    ]
+
+
+def _moments(finding: Finding) -> tuple[float, ...]:
+    """The steps of a finding whose evidence is single points, else nothing."""
+    if not finding.evidence or not all(isinstance(mark, Point) for mark in finding.evidence):
+        return ()
+    return tuple(sorted({float(mark.step) for mark in finding.evidence if isinstance(mark, Point)}))
+
+
+def _shaded(finding: Finding | None, metrics: Sequence[str], reached: float) -> tuple[list[Evidence], list[Evidence]]:
+    """What the main picture marks of its first finding: (its span, its points), one of them empty.
+
+    Nothing where a gap is its evidence: that is drawn for itself.
+    """
+    if finding is None or finding.start_step is None or any(isinstance(mark, Gap) for mark in finding.evidence):
+        return [], []
+    if _moments(finding):
+        return [], [mark for mark in finding.evidence if mark.metric in metrics]
+    return [Span(metric=metrics[0], start_step=finding.start_step, end_step=_end(finding, reached))], []
 
 
 def curve_panel(diagnosis: Diagnosis, metric: str, most: int) -> Panel:
     """A curve without findings."""
     lines = _lines(diagnosis, [metric], most)
     first, last = _range(diagnosis, [])
-    keys = tuple(key for key in _common_keys(lines, [], last) if key.shape.startswith("spoilt"))
+    keys = tuple(key for key in common_keys(diagnosis, lines, [], last) if key.shape.startswith("spoilt"))
     return Panel(lines, first, last, f"{_names(lines)} over the steps", seams=_seams(diagnosis), keys=keys)
 
 
@@ -184,11 +227,12 @@ def _losses(diagnosis: Diagnosis) -> list[str]:
 def _lines(diagnosis: Diagnosis, metrics: Iterable[str], most: int) -> tuple[Line, ...]:
     names = tuple(metrics)
     share = 2 * most // (len(names) + 1)  # several curves in one picture share its bytes
-    return tuple(line(metric, diagnosis.series[metric], share) for metric in names)
+    curves = ((metric, masked.curve(diagnosis, metric)) for metric in names)
+    return tuple(line(metric, series, share) for metric, series in curves if series is not None)
 
 
-def _range(diagnosis: Diagnosis, gaps: Sequence[Evidence]) -> tuple[float, float]:
-    """First and last step of the picture; a gap's end counts when it is not far away."""
+def _range(diagnosis: Diagnosis, gaps: Sequence[Evidence], farthest_gap: float = math.inf) -> tuple[float, float]:
+    """First and last step of the picture, the end of a gap included: at most `farthest_gap` of the run."""
     steps = [s for series in diagnosis.series.values() for s in (series.step[:1] + series.step[-1:])]
     first = float(min([*steps, diagnosis.first_step if diagnosis.first_step is not None else math.inf]))
     last = float(max([*steps, diagnosis.last_step if diagnosis.last_step is not None else -math.inf]))
@@ -196,7 +240,7 @@ def _range(diagnosis: Diagnosis, gaps: Sequence[Evidence]) -> tuple[float, float
         return 0.0, 1.0
     if 0 < first <= 0.1 * last:
         first = 0.0
-    farthest = last + FARTHEST_GAP * max(last - first, 1.0)
+    farthest = last + farthest_gap * max(last - first, 1.0)
     for gap in gaps:
         if isinstance(gap, Gap):
             last = max(last, min(float(gap.end_step), farthest))
@@ -219,82 +263,3 @@ def _best(diagnosis: Diagnosis, lines: Sequence[Line]) -> tuple[float, float] | 
 
 def _names(lines: Sequence[Line]) -> str:
     return " and ".join(clean(one.metric, 80) for one in lines)
-
-
-def _line_keys(lines: Sequence[Line]) -> list[Key]:
-    keys, evals = [], 0
-    for one in lines:
-        name = clean(one.metric, 80)
-        if EVAL_LOSS.match(one.metric):
-            keys.append(Key(EVAL_SHAPES[evals], name))
-            evals += 1
-        elif one.trend is None:
-            keys.append(Key("trend", name))
-        else:
-            keys += [Key("raw", f"{name} as logged"), Key("trend", "its running median")]
-    return keys
-
-
-def _best_key(best: tuple[float, float] | None) -> list[Key]:
-    if best is None:
-        return []
-    return [Key("best", f"best eval: {numerals.value(best[1])} at step {count(int(best[0]))}")]
-
-
-def _mark_keys(marks: Sequence[Evidence], named: bool) -> list[Key]:
-    """The key of a finding's evidence; many points become one entry."""
-    keys: list[Key] = []
-    for mark in marks:
-        of = f" ({clean(mark.metric, 80)})" if named else ""
-        label = clean(mark.label, 120)
-        if isinstance(mark, Span):
-            keys.append(
-                Key("span", (label or "where it holds") + f", {numerals.steps(mark.start_step, mark.end_step)}")
-            )
-        elif isinstance(mark, Level):
-            number = numerals.value(mark.value)
-            keys.append(Key("level", label if number in label else f"{label or 'level'}: {number}"))
-        elif isinstance(mark, Trend):
-            change = f"{numerals.value(mark.start_value)} → {numerals.value(mark.end_value)}"
-            keys.append(Key("slope", f"{label or 'trend'}: {change}{of}"))
-        elif isinstance(mark, Gap):
-            keys.append(Key("gap", (label or "nothing logged") + f", {numerals.steps(mark.start_step, mark.end_step)}"))
-    points = [mark for mark in marks if isinstance(mark, Point)]
-    for shape, of_shape in (
-        ("point", [point for point in points if math.isfinite(point.value)]),
-        ("cross", [point for point in points if not math.isfinite(point.value)]),
-    ):
-        if of_shape:
-            words = "; ".join(_point_words(point) for point in of_shape[:MOST_LABELS])
-            rest = f"; and {count(len(of_shape) - MOST_LABELS)} more" if len(of_shape) > MOST_LABELS else ""
-            keys.append(Key(cast(Shape, shape), words + rest))
-    return keys
-
-
-def _point_words(point: Point) -> str:
-    label, number = clean(point.label, 80), numerals.value(point.value)
-    if number in label.split():
-        return f"{label} at step {count(point.step)}"
-    where = f"step {count(point.step)}: {number}"
-    return f"{label}, {where}" if label else where
-
-
-def _common_keys(lines: Sequence[Line], gaps: Sequence[Evidence], last: float) -> list[Key]:
-    """Keys of what is no evidence of its own: non-finite values, a planned end outside the picture."""
-    keys: list[Key] = []
-    evals = iter(EVAL_SPOILT)
-    for one in lines:
-        shape: Shape = next(evals) if EVAL_LOSS.match(one.metric) else "spoilt"
-        if one.spoilt:
-            keys.append(Key(shape, f"{clean(one.metric, 80)} is NaN or infinite"))
-    far = [gap.end_step for gap in gaps if isinstance(gap, Gap) and gap.end_step > last]
-    keys += [Key("gap", f"goes on to step {count(end)}, outside the picture") for end in far]
-    return keys
-
-
-def _seam_key(diagnosis: Diagnosis) -> list[Key]:
-    if not diagnosis.seams:
-        return []
-    places = ", ".join(f"step {count(s.step)} (after reaching {count(s.reached)})" for s in diagnosis.seams[:3])
-    more = f" and {count(len(diagnosis.seams) - 3)} more" if len(diagnosis.seams) > 3 else ""
-    return [Key("seam", f"restart at {places}{more}")]

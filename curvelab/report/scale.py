@@ -14,6 +14,7 @@ from curvelab.report.numerals import scientific
 Floats = NDArray[np.float64]
 
 LOG_FROM = 20  # largest / median of a curve without negative values above which the axis is logarithmic
+BEGINNING = 10  # a tenth of the points, at least 3, are where a curve began
 PADDING = 0.05  # of the range, above and below
 SMALLEST_UNIT = 1e-290  # below it, powers of ten are no longer normal numbers
 SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -58,7 +59,7 @@ def scale_for(values: Floats, also: Iterable[float] = (), log: bool | None = Non
     low, high = float(finite.min()), float(finite.max())
     above = finite[finite > 0]
     if log is None:
-        log = low >= 0 and len(above) >= 3 and high / float(np.median(above)) > LOG_FROM
+        log = low >= 0 and len(above) >= 3 and high / LOG_FROM > _median(above)
     if log:
         bottom, top = math.log10(float(above.min())), math.log10(high)
         for one in also:
@@ -78,6 +79,23 @@ def scale_for(values: Floats, also: Iterable[float] = (), log: bool | None = Non
     if bottom >= 0 > floor:
         floor = -0.02 * (top - bottom) if top > bottom else floor
     return Scale(floor, top + spare, unit)
+
+
+def rises_far(values: Floats) -> bool:
+    """Whether a curve comes to stand LOG_FROM times above where it began, as the losses of diverged runs do.
+
+    Its median may be high, too, when it spends most of the run up there. float64[n] in the order of the steps.
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite) or finite.min() < 0:
+        return False
+    start = _median(finite[: max(3, len(finite) // BEGINNING)])
+    return start > 0 and float(finite.max()) / LOG_FROM > start
+
+
+def _median(values: Floats) -> float:
+    """The upper median: the mean of two middle values near the largest float would overflow."""
+    return float(np.sort(values)[len(values) // 2])
 
 
 def step_ticks(first: float, last: float, most: int) -> list[tuple[float, str]]:

@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from curvelab.model.result import Thinned
-from curvelab.report.scale import scale_for
+from curvelab.report.scale import rises_far, scale_for
 from curvelab.signals.thinning import min_max_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -154,7 +154,7 @@ def _rounded(text: str, digits: int) -> str:
 
 
 def sparkline(series: Thinned | None, alt: str) -> Markup:
-    """A curve of two centimetres for a table's cell, without axes; breaks where values are not finite."""
+    """A curve of two centimetres for a table's cell, without axes; breaks where values are not finite, and says so."""
     if series is None or not series.step:
         return Markup("")
     value = np.array(series.value[: len(series.step)], dtype=np.float64)
@@ -163,7 +163,7 @@ def sparkline(series: Thinned | None, alt: str) -> Markup:
     finite = np.isfinite(value)
     if not finite.any():
         return Markup("")
-    up = np.clip(scale_for(value).place(value), 0, 1)
+    up = np.clip(scale_for(value, log=True if rises_far(value) else None).place(value), 0, 1)
     with np.errstate(all="ignore"):
         along = (step - step[0]) / (step[-1] - step[0]) if step[-1] > step[0] else np.full(len(step), 0.5)
     xs = 2 + along * (SPARK_WIDTH - 4)
@@ -174,14 +174,16 @@ def sparkline(series: Thinned | None, alt: str) -> Markup:
             path.append(f"{'L' if pen_down else 'M'} {x:.1f} {y:.1f}")
         pen_down = bool(good)
     last = np.flatnonzero(finite)[-1]
+    ends = Markup('<text x="{}" y="{}">NaN</text>').format(SPARK_WIDTH, SPARK_HEIGHT - 3)
     return Markup(
         '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><path d="{}"/>'
-        '<circle cx="{}" cy="{}" r="2"/></svg>'
+        '<circle cx="{}" cy="{}" r="2"/>{}</svg>'
     ).format(
         SPARK_WIDTH,
         SPARK_HEIGHT,
-        escape(alt),
+        alt if finite[-1] else f"{alt}, ends in NaN",
         short_path(" ".join(path)),
         round(float(xs[last]), 1),
         round(float(ys[last]), 1),
+        "" if finite[-1] else ends,
     )

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from curvelab.model.finding import Finding, Severity
 from curvelab.model.result import Diagnosis
-from curvelab.report import numerals, wording
+from curvelab.report import masked, numerals, wording
 from curvelab.report.plain import clean
-from curvelab.report.scale import scale_for
+from curvelab.report.scale import rises_far, scale_for
 
 BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 HOLE, ASCII_HOLE = "×", "x"  # where the loss is not finite
@@ -22,7 +22,8 @@ WIDEST = 100  # of a paragraph; longer lines are hard to read
 SPARK = 48
 MOST_NOTES = 5
 MOST_REASONS = 6
-LABEL = 12  # columns, of the words before a hanging paragraph
+MOST_LEFT_OUT = 8  # patterns not asked for that are named
+LABEL = 15  # columns, of the words before a hanging paragraph
 Part = str | tuple[str, str]
 _ASCII = str.maketrans(
     {"→": ">", "–": "-", "…": ".", "’": "'", "\u202f": " ", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+"}
@@ -95,8 +96,10 @@ def _head(diagnosis: Diagnosis, printer: _Printer) -> None:
         # The headline follows with its finding: the terminal shows it once.
         how = f"{verdict.severity}, {verdict.sure}" if verdict.sure else str(verdict.severity)
         printer.line((how, "dim"), indent=2)
-    points = f"{numerals.count(diagnosis.points)} train points"
+    points = numerals.plural(diagnosis.points, "train point")
     printer.line((f"{wording.STATES[diagnosis.state]} · {wording.progress(diagnosis)} · {points}", "dim"), indent=2)
+    if restarts := wording.restarts(diagnosis):
+        printer.line((f"{restarts}; the later attempt counts", "dim"), indent=2)
     wasted = wording.wasted(diagnosis)
     if wasted:
         printer.line("wasted: ", wasted, indent=2)
@@ -110,7 +113,7 @@ def spark(diagnosis: Diagnosis, width: int, ascii_only: bool = False) -> list[Pa
 
     Each column shows the median of its steps; a column with a value that is not finite shows a cross.
     """
-    series = diagnosis.series.get("train/loss")
+    series = masked.curve(diagnosis, "train/loss")
     if series is None or not series.step or len(series.step) != len(series.value):
         return []
     step, value = np.array(series.step, dtype=np.float64), np.array(series.value, dtype=np.float64)
@@ -121,7 +124,7 @@ def spark(diagnosis: Diagnosis, width: int, ascii_only: bool = False) -> list[Pa
     column = (
         np.minimum(((step - step[0]) / span * width).astype(int), width - 1) if span > 0 else np.zeros(len(step), int)
     )
-    share = scale_for(value).place(value)
+    share = scale_for(value, log=True if rises_far(value) else None).place(value)
     blocks, hole = (ASCII_BLOCKS, ASCII_HOLE) if ascii_only else (BLOCKS, HOLE)
     drawn: list[str] = []
     for i in range(width if span > 0 else 1):
@@ -177,6 +180,12 @@ def _foot(diagnosis: Diagnosis, printer: _Printer, verbose: bool) -> None:
             printer.labelled("" if row else label, _listed(clean(p, 80) for p in patterns), f" ({reason})")
         if len(groups) > len(shown):
             printer.labelled("", f"and {sum(len(p) for _, p in groups[len(shown) :])} more")
+    if left := wording.left_out(diagnosis):
+        names = verbose or len(left) <= MOST_LEFT_OUT
+        others = _listed(clean(p, 80) for p in left) if names else f"{numerals.count(len(left))} other checks"
+        printer.labelled("not asked for", others)
+    for row, changed in enumerate(wording.changed(diagnosis)):
+        printer.labelled("" if row else "changed", changed)
     if diagnosis.verdict in ("healthy", "not-assessed"):
         for row, (metric, how, _) in enumerate(wording.to_log(diagnosis)[:4]):
             printer.labelled("" if row else "to log", f"{metric}: {how}")

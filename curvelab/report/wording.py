@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Gap, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import numerals
-from curvelab.report.numerals import count, percent
+from curvelab.report.numerals import count, percent, plural
 from curvelab.report.plain import clean
 
 SHAPES: dict[Severity, str] = {"critical": "■", "warning": "▲", "info": "●"}
@@ -32,6 +33,7 @@ _SURE = (
     (0.25, "possible"),
     (0.0, "a weak hint"),
 )
+HEALTHY = "Looks healthy"
 _HOW_TO_LOG = {
     "train/loss": "log it every few steps (logging_steps)",
     "eval/loss": "evaluate every 5–10 % of the steps (eval_strategy=steps, eval_steps)",
@@ -39,6 +41,7 @@ _HOW_TO_LOG = {
     "train/learning_rate": "log it with the loss",
     "train/tokens_per_second": "count tokens (include_num_input_tokens_seen)",
 }
+_OF_REWARDS = re.compile(r"train/(reward|kl$|entropy$|logps|completions|frac_reward)")
 
 
 @dataclass(frozen=True)
@@ -66,19 +69,46 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
 
 def _without_fault(diagnosis: Diagnosis) -> Verdict:
     clear = sum(o.status == "clear" for o in diagnosis.outcomes)
-    looked = f"{_plural(clear, 'check')} looked at {_plural(diagnosis.points, 'train point')}"
+    points = plural(diagnosis.points, "train point")
+    asked, left = len(diagnosis.outcomes), len(left_out(diagnosis))
+    if left and clear == asked and (diagnosis.verdict != "healthy" or left > asked):
+        which = "The one check that was" if asked == 1 else f"The {count(asked)} checks that were"
+        told = (
+            f"{which} asked for looked at {points} and found nothing; {count(left)} {_were(left)} left out, "
+            "so this says nothing on the run as a whole."
+        )
+        return Verdict("Nothing found of what was asked for", told, "", None)
     if diagnosis.verdict == "healthy":
         minor = len(diagnosis.findings)
-        rest = f"; {_plural(minor, 'finding')} of minor weight below" if minor else ""
-        return Verdict("Looks healthy", f"{looked} and found no fault{rest}.", "", None)
-    several = len(diagnosis.outcomes)
-    return Verdict(
-        "Not assessed",
-        f"Only {clear} of {_plural(several, 'check')} could look, at {_plural(diagnosis.points, 'train point')}: "
-        "too little to call this run healthy or faulty.",
-        "",
-        None,
-    )
+        rest = f"; {plural(minor, 'finding')} of minor weight below" if minor else ""
+        rest += f"; {plural(left, 'check')} {_were(left)} not asked for" if left else ""
+        return Verdict(HEALTHY, f"{plural(clear, 'check')} looked at {points} and found no fault{rest}.", "", None)
+    of = f"{plural(asked, 'check')} {'that was' if asked == 1 else 'that were'} asked for" if left else plural(asked, "check")
+    few = f"Only {count(clear)}" if clear else "Not one"
+    told = f"{few} of {of} could look, at {points}: too little to call this run healthy or faulty."
+    return Verdict("Not assessed", told, "", None)
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def left_out(diagnosis: Diagnosis) -> list[str]:
+    """The patterns that the user did not ask for (`--select`, `--ignore`)."""
+    names = diagnosis.provenance.get("left_out")
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+
+
+def changed(diagnosis: Diagnosis) -> list[str]:
+    """Thresholds that the user changed, as `pattern.name = value`."""
+    given = diagnosis.provenance.get("thresholds_changed")
+    if not isinstance(given, dict):
+        return []
+    return [
+        f"{clean(pattern, 80)}.{clean(name, 80)} = {numerals.setting(value)}"
+        for pattern, values in given.items()
+        for name, value in (values.items() if isinstance(values, dict) else ())
+    ]
 
 
 def sentence(text: str) -> str:
@@ -112,8 +142,13 @@ def card_of(pattern: str) -> dict[str, str]:
 
 
 def ranked(diagnosis: Diagnosis) -> list[Finding]:
-    """The findings from worst to least; equal ones in the order of the story."""
-    return sorted(diagnosis.findings, key=lambda f: -SEVERITIES.index(f.severity))
+    """The finding that names the run, then the others from worst to least; equal ones in the order of the story."""
+    return sorted(by_severity(diagnosis.findings), key=lambda f: f.pattern != diagnosis.verdict)
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings from worst to least; equal ones stay in their order."""
+    return sorted(findings, key=lambda f: -SEVERITIES.index(f.severity))
 
 
 def progress(diagnosis: Diagnosis) -> str:
@@ -126,6 +161,15 @@ def progress(diagnosis: Diagnosis) -> str:
     return f"{count(last)} steps (the plan is not in the log)"
 
 
+def restarts(diagnosis: Diagnosis) -> str:
+    """ "restart at step 164 (after reaching 228)", or an empty string."""
+    if not diagnosis.seams:
+        return ""
+    places = ", ".join(f"step {count(s.step)} (after reaching {count(s.reached)})" for s in diagnosis.seams[:3])
+    more = f" and {count(len(diagnosis.seams) - 3)} more" if len(diagnosis.seams) > 3 else ""
+    return f"restart at {places}{more}"
+
+
 def wasted(diagnosis: Diagnosis) -> str:
     """What came after the last useful step, or an empty string."""
     waste = diagnosis.wasted
@@ -134,7 +178,7 @@ def wasted(diagnosis: Diagnosis) -> str:
     share = f", {percent(round(waste.steps / diagnosis.last_step, 2))} of the run" if diagnosis.last_step else ""
     time = "" if waste.seconds is None else f", {numerals.duration(waste.seconds)}"
     after = "the best eval" if waste.why == "overfitting" else clean(waste.why, 60) or "the last useful one"
-    return f"{_plural(waste.steps, 'step')}{share}{time} after step {count(waste.since_step)} ({after})"
+    return f"{plural(waste.steps, 'step')}{share}{time} after step {count(waste.since_step)} ({after})"
 
 
 def change(one: Change) -> str:
@@ -167,12 +211,13 @@ def to_log(diagnosis: Diagnosis) -> list[tuple[str, str, list[str]]]:
                 if diagnosis.metrics.get(metric, 0) < fewest:
                     wanted.setdefault(metric, []).append(outcome.pattern)
     advice = []
+    rewarded = any(_OF_REWARDS.match(metric) for metric in diagnosis.metrics)
     for metric, patterns in sorted(wanted.items(), key=lambda item: -len(item[1])):
+        if _OF_REWARDS.match(metric) and not rewarded:
+            continue  # a supervised run has neither rewards nor a policy to log
         how = _HOW_TO_LOG.get(metric, "log it at regular steps")
         have = diagnosis.metrics.get(metric, 0)
-        advice.append((metric, how + (f"; {_plural(have, 'point')} were too few" if have else ""), patterns))
+        few = f"; {plural(have, 'point')} {'was' if have == 1 else 'were'} too few" if have else ""
+        advice.append((metric, how + few, patterns))
     return advice
 
-
-def _plural(number: int, noun: str) -> str:
-    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"

@@ -24,6 +24,22 @@ def zigzag_legs(values: Floats, share: float) -> int:
 
     values float64[n], positive. A steady fall is one leg, a fall and a rise two.
     """
+    return _legs(_turning_points(values), share)
+
+
+def _turning_points(values: Floats) -> Floats:
+    """The ends of a curve and the values at which it turns; what lies between them on a slope adds no leg."""
+    if len(values) < 3:
+        return values
+    kept = np.concatenate([[True], values[1:] != values[:-1]])
+    moving = values[kept]
+    rising = moving[1:] > moving[:-1]
+    turns = np.concatenate([[True], rising[1:] != rising[:-1], [True]])[: len(moving)]
+    turning: Floats = moving[turns]
+    return turning
+
+
+def _legs(values: Floats, share: float) -> int:
     legs, direction = 0, 0
     low = high = float(values[0]) if len(values) else 0.0
     for value in values[1:].tolist():

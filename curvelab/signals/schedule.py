@@ -23,11 +23,12 @@ def warmup_end(rate: Floats) -> int:
     if n < 4 or not rate[0] < AT_PEAK * rate[: max(2, int(LONGEST_WARMUP * n)) + 1].max():
         return 0
     limit = max(1, int(LONGEST_WARMUP * n))
-    top = rate[0]
-    for i in range(1, limit + 1):
-        if rate[i] <= top * (1 + 1e-9) and rate[i : i + 3].max() <= top * (1 + 1e-9):
-            return int(np.argmax(rate[:i] >= AT_PEAK * top))
-        top = max(top, float(rate[i]))
+    top = np.maximum.accumulate(rate[: limit + 3])
+    before, ahead = top[:limit], top[np.minimum(np.arange(1, limit + 1) + 2, len(top) - 1)]
+    done = np.flatnonzero(ahead <= before * (1 + 1e-9))
+    if len(done):
+        first = int(done[0]) + 1
+        return int(np.argmax(rate[:first] >= AT_PEAK * before[first - 1]))
     return max(1, int(RAMP_START * n))
 
 

@@ -19,12 +19,16 @@ def min_max_rows(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
     starts, ends = edges[:-1], edges[1:]
     low = np.where(np.isfinite(values), values, np.inf)
     high = np.where(np.isfinite(values), values, -np.inf)
-    place = np.repeat(np.arange(buckets), ends - starts)
-    by_value = np.lexsort((low, place))
-    smallest = by_value[starts]
-    by_value = np.lexsort((high, place))
-    largest = by_value[ends - 1]
+    smallest = _first_of(low == np.repeat(np.minimum.reduceat(low, starts), ends - starts), starts)
+    largest = _first_of(high == np.repeat(np.maximum.reduceat(high, starts), ends - starts), starts)
     bad = ~np.isfinite(values)
     turns = np.flatnonzero(bad[1:] != bad[:-1])[: most // 4]
     rows: NDArray[np.int64] = np.unique(np.concatenate([starts, ends - 1, smallest, largest, turns, turns + 1]))
     return rows
+
+
+def _first_of(marked: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Index of the first marked value of every stretch; each has one."""
+    places = np.flatnonzero(marked)
+    first: NDArray[np.int64] = places[np.searchsorted(places, starts)]
+    return first

@@ -34,7 +34,7 @@ def test_text_tells_the_same(call, write_state):
     answer = call("inspect", state)
     assert answer.code == 0
     assert f"{state}: trainer-state" in answer.out
-    assert "skipped: time, 1 values" in answer.out
+    assert "skipped: time, 1 value that is no number" in answer.out
     assert "train/loss" in answer.out
 
 
@@ -125,8 +125,28 @@ def test_verify_without_the_extra_names_it(state, monkeypatch, format_, module, 
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else find_spec(name))
     verified = verify.verify(replace(load(state).logs[0], format=format_))
-    assert verified.status == "not-verified"
+    assert (verified.status, verified.extra) == ("not-verified", extra)
     assert f"pip install 'curvelab[{extra}]'" in verified.reason
+
+
+def test_verify_without_the_reader_is_3_and_says_what_to_install(call, state, monkeypatch):
+    def missing(log: Log) -> verify.Reference:
+        raise verify.ReaderMissing("tbparse", "tensorboard")
+
+    monkeypatch.setitem(verify._REFERENCES, "trainer-state", missing)
+    answer = call("inspect", "--verify", state)
+    assert answer.code == 3
+    assert answer.err == f"{state}: not verified; needs tbparse: pip install 'curvelab[tensorboard]'\n"
+    assert "not verified; needs tbparse" in answer.out
+    assert call("inspect", state).code == 0
+
+
+def test_a_format_without_a_reference_reader_is_no_error(call, tmp_path):
+    table = tmp_path / "metrics.csv"
+    table.write_text("epoch,step,train_loss\n" + "".join(f"0,{i},{3 - i / 20}\n" for i in range(20)))
+    answer = call("inspect", "--verify", table)
+    assert answer.code == 0
+    assert "there is no reference reader for lightning-csv" in answer.out
 
 
 def test_verify_a_reference_that_fails_is_no_difference(state, monkeypatch):

@@ -41,6 +41,7 @@ def curvelab(*arguments: str | Path) -> Done:
         ["--help"], ["--version"], ["postmortem", "--help"], ["export", "--help"], ["nope"], ["postmortem"],
         ["postmortem", "--fromat", "x"], ["postmortem", "--format", "x", "y"], ["postmortem", "--set", "x", "y"],
         ["export", "--format", "x", "y"], ["inspect", "--format", "x", "y"],
+        ["bench", "--format", "x", "y"],
     ],
     ids=" ".join,
 )  # fmt: skip

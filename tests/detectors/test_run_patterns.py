@@ -163,7 +163,7 @@ def test_times_of_the_logs_tell_the_speed_where_none_was_logged():
     assert finding is not None
     assert finding.severity == "critical"
     assert measured(finding, "before") == pytest.approx(0.5, rel=0.05)  # 5 steps in 10 s
-    assert finding.confidence <= 0.8
+    assert finding.confidence < 0.95  # less sure than of a speed that was logged
 
 
 def test_the_clock_rule_is_stricter_and_ignores_fast_logs():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from google_crc32c import value as crc32c
+from events import VERSION, event, framed, masked, part, scalar, text, varint
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,44 +26,6 @@ from curvelab.sources import Source
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 FILES = sorted(CORPUS.rglob("*tfevents*")) if CORPUS.is_dir() else []
 LABELS = CORPUS / "wild" / "labels.json"
-
-# A small writer of its own: the tests must not share code with the reader.
-
-
-def varint(number: int) -> bytes:
-    number &= (1 << 64) - 1
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def part(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def masked(data: bytes) -> bytes:
-    crc = crc32c(data)
-    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def framed(payload: bytes) -> bytes:
-    length = struct.pack("<Q", len(payload))
-    return length + masked(length) + payload + masked(payload)
-
-
-def scalar(tag: str | bytes, number: float) -> bytes:
-    raw = tag.encode() if isinstance(tag, str) else tag
-    return part(1, part(1, raw) + b"\x15" + np.float32(number).tobytes())
-
-
-def event(step: int, *values: bytes, wall: float = 1.7e9) -> bytes:
-    at = b"\x10" + varint(step) if step else b""
-    return b"\x09" + struct.pack("<d", wall) + at + part(5, b"".join(values))
-
-
-VERSION = framed(b"\x09" + struct.pack("<d", 1.7e9) + part(3, b"brain.Event:2"))
 
 
 def log_of(tmp_path: Path, data: bytes, name: str = "events.out.tfevents.1.host") -> Log:
@@ -513,11 +475,6 @@ def test_a_foreign_plugin_stays_foreign(tmp_path: Path) -> None:
 
 
 # --- What Transformers writes beside scalars ---
-
-
-def text(tag: str, content: str) -> bytes:
-    tensor = part(8, b"\x08\x07" + part(2, part(2, b"\x08\x01")) + part(8, content.encode("utf-8", "surrogatepass")))
-    return part(1, part(1, tag.encode()) + tensor + part(9, part(1, part(1, b"text"))))
 
 
 @pytest.mark.parametrize("around", ["%s", "```json\n%s\n```", "    %s"])

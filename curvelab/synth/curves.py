@@ -1,4 +1,4 @@
-"""Labelled synthetic runs: for the detectors' examples, for property tests, and for calibration. No model is trained.
+"""Parts of a synthetic run, and a run of them.
 
 Every function is deterministic in its seed. Losses are in nats, steps in optimizer steps.
 """
@@ -23,15 +23,20 @@ def run_of(
     evals: Floats | None = None,
     norms: Floats | None = None,
     rate: Floats | None = None,
+    epoch: Floats | None = None,
     planned: int | None = None,
     config: Mapping[str, Any] | None = None,
     state: str = "finished",
+    format: str = "synthetic",
     more: Mapping[str, Floats] | None = None,
 ) -> Run:
-    """A run from plain arrays: train float64[n] logged each `every` steps, evals float64[k] spread evenly to the end."""
+    """A run from plain arrays: train float64[n] logged each `every` steps, evals float64[k] spread evenly to the end.
+
+    epoch float64[n]: the clock of the train loss, not known without it.
+    """
     n = len(train)
     step = (np.arange(n) + 1) * every
-    logged = {"train/loss": Curve.of("train/loss", step, train)}
+    logged = {"train/loss": Curve.of("train/loss", step, train, **({} if epoch is None else {"epoch": epoch}))}
     for metric, values in {"train/grad_norm": norms, "train/learning_rate": rate, **(more or {})}.items():
         if values is not None:
             logged[metric] = Curve.of(metric, step[: len(values)], values)
@@ -42,7 +47,7 @@ def run_of(
         id="synthetic",
         name="synthetic",
         path="synthetic",
-        format="synthetic",
+        format=format,
         logged=logged,
         config={name: Setting(value, "synthetic") for name, value in (config or {}).items()},
         planned_steps=int(step[-1]) if planned is None else planned,

@@ -1,0 +1,168 @@
+"""Which logs are one run: by their place, and by the values that they hold at the same steps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from events import write_events
+from states import SAMPLES, state_of
+
+from curvelab.ingest import discover, load
+
+ARGS = {"output_dir": "out/run", "learning_rate": 1e-4, "seed": 1, "max_steps": 2000}
+
+
+def falling(steps, *, start: float = 3.0, rate: float = 0.995, tag: str = "train/loss"):
+    return [(step, {tag: start * rate**step + 1}) for step in steps]
+
+
+def written(path: Path, state: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(state))
+
+
+def noisy(count: int, seed: int) -> list[float]:
+    return (3 * 0.98 ** np.arange(count) + np.random.default_rng(seed).normal(0, 0.05, count)).round(4).tolist()
+
+
+# Where a file lives
+
+
+@pytest.mark.parametrize("parent", ["runs", "logs", "tb"])
+def test_a_parent_folder_named_like_an_event_root_splits_no_training(tmp_path, parent):
+    shutil.copytree(SAMPLES / "overfitting", tmp_path / parent / "myrun")
+    run = load(tmp_path)
+    assert (run.name, run.path) == ("myrun", str(tmp_path / parent / "myrun"))
+    assert set(run.format.split("+")) == {"trainer-state", "tensorboard", "wandb-file"}
+
+
+def test_every_training_of_the_corpus_is_one_run_from_one_level_above(corpus):
+    runs = discover(corpus / "trained")
+    folders = {str(path) for path in (corpus / "trained" / "runs").iterdir() if path.is_dir()}
+    assert {run.path for run in runs} == folders
+    assert len(runs) == len({run.id for run in runs}) == len(folders)
+
+
+def test_an_event_file_beside_the_state_of_its_run_stays_there(write_state, tmp_path):
+    folder = write_state("runs/a", losses=noisy(20, 1)).parent
+    write_events(folder, [(10 * (i + 1), {"train/loss": loss}) for i, loss in enumerate(noisy(20, 1))])
+    write_state("runs/b", losses=noisy(20, 2))
+    assert [(run.name, run.format) for run in discover(tmp_path)] == [
+        ("a", "trainer-state+tensorboard"),
+        ("b", "trainer-state"),
+    ]
+
+
+def test_event_files_straight_in_a_logging_folder_belong_to_the_run_above(write_state, tmp_path):
+    folder = write_state("a", losses=noisy(20, 1)).parent
+    write_events(folder / "logs", [(10 * (i + 1), {"train/loss": loss}) for i, loss in enumerate(noisy(20, 1))])
+    assert [run.format for run in discover(tmp_path)] == ["trainer-state+tensorboard"]
+
+
+def test_paths_and_ids_are_unique_where_several_files_make_one_run_beside_another(tmp_path):
+    write_events(tmp_path / "runs" / "a", falling(range(10, 600, 10)), args=ARGS)
+    write_events(tmp_path / "runs" / "a2", falling(range(510, 1000, 10)), start=1.8e9, args=ARGS)
+    write_events(tmp_path / "runs" / "b", falling(range(10, 600, 10), rate=0.99), args={**ARGS, "seed": 2})
+    runs = discover(tmp_path)
+    assert sorted(run.points for run in runs) == [59, 99]
+    assert len({run.path for run in runs}) == len({run.id for run in runs}) == len({run.name for run in runs}) == 2
+
+
+def test_copies_of_one_wandb_run_have_ids_of_their_own(tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(SAMPLES / "overfitting", tmp_path / name)
+    runs = discover(tmp_path)
+    assert len(runs) == len({run.id for run in runs}) == 2
+
+
+# States
+
+
+def test_a_checkpoint_of_an_earlier_run_is_a_run_of_its_own(tmp_path):
+    written(tmp_path / "run" / "checkpoint-2000" / "trainer_state.json", state_of(noisy(200, 1), finished=False))
+    written(tmp_path / "run" / "trainer_state.json", state_of(noisy(60, 2)))
+    assert [(run.name, run.points, run.state, run.planned_steps) for run in discover(tmp_path)] == [
+        ("run", 60, "finished", 600),
+        ("run/checkpoint-2000", 200, "finished", 2000),
+    ]
+
+
+def test_states_side_by_side_are_named_by_their_files(tmp_path):
+    written(tmp_path / "run" / "trainer_state_a.json", state_of(noisy(60, 1)))
+    written(tmp_path / "run" / "trainer_state_b.json", state_of(noisy(80, 2)))
+    assert [(run.name, run.points) for run in discover(tmp_path)] == [
+        ("run/trainer_state_a", 60),
+        ("run/trainer_state_b", 80),
+    ]
+
+
+def test_a_resumed_run_that_did_some_steps_again_is_one_run(tmp_path):
+    """checkpoint-500 is of the first attempt, which was resumed from checkpoint-300."""
+    first = noisy(50, 1)
+    then = first[:30] + noisy(70, 2)[30:]
+    for n, losses in ((300, first[:30]), (500, first), (700, then)):
+        path = tmp_path / "run" / f"checkpoint-{n}" / "trainer_state.json"
+        written(path, state_of(losses, finished=False, max_steps=900))
+    run = load(tmp_path)
+    assert run.points == 70
+    assert run.curve("train/loss").value[-1] == then[-1]
+    (note,) = run.notes
+    assert note.text.startswith("20 values are of an attempt before")
+    assert note.file is not None and "checkpoint-500" in note.file
+
+
+def test_a_state_without_entries_is_no_run(tmp_path):
+    written(tmp_path / "run" / "checkpoint-1" / "trainer_state.json", state_of([], finished=False, max_steps=600))
+    written(tmp_path / "run" / "trainer_state.json", state_of(noisy(60, 2)))
+    assert [run.points for run in discover(tmp_path)] == [60]
+
+
+# Experiments side by side, and runs that were resumed
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (range(301), range(10, 301, 10)),
+        (range(101), range(1, 101)),
+        (range(10, 3001, 10), range(50, 3001, 10)),
+        (range(49, 5000, 50), range(99, 5100, 50)),
+    ],
+)
+def test_experiments_without_settings_stay_apart(tmp_path, one, other):
+    write_events(tmp_path / "logs" / "lr1e-4", falling(one))
+    write_events(tmp_path / "logs" / "lr1e-3", falling(other, start=2.0, rate=0.98), start=1.8e9)
+    assert [(run.name, run.points) for run in discover(tmp_path)] == [("lr1e-3", len(other)), ("lr1e-4", len(one))]
+
+
+def test_three_experiments_are_not_chained_together(tmp_path):
+    for i, name in enumerate("abc"):
+        write_events(tmp_path / "runs" / name, falling(range(i, 301), start=2.0 + i), start=1.7e9 + 1000 * i)
+    assert [run.name for run in discover(tmp_path)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("args", [None, ARGS])
+@pytest.mark.parametrize("again", [510, 600, 650])
+def test_a_resumed_run_is_one_run(tmp_path, args, again):
+    """Killed at 590; steps since the checkpoint are done again with other values, or the next log comes late."""
+    write_events(tmp_path / "runs" / "first", falling(range(10, 600, 10)), args=args)
+    write_events(tmp_path / "runs" / "second", falling(range(again, 1001, 10), start=3.1), start=1.8e9, args=args)
+    run = load(tmp_path)
+    assert run.last_step == 1000
+    assert len(run.curve("train/loss")) == run.points
+    assert [(seam.step, seam.reached) for seam in run.seams] == ([(510, 590)] if again == 510 else [])
+
+
+def test_the_state_of_a_run_ties_its_attempts(tmp_path):
+    """Without settings in the event files nothing but the state says that they are one run."""
+    losses = noisy(100, 1)
+    rows = [(10 * (i + 1), {"train/loss": loss}) for i, loss in enumerate(losses)]
+    again = [(step, {"train/loss": values["train/loss"] + 0.25}) for step, values in rows[:60]]
+    write_events(tmp_path / "runs" / "first", [*rows[:10], *again[10:60]])
+    write_events(tmp_path / "runs" / "second", rows[10:], start=1.8e9)
+    written(tmp_path / "trainer_state.json", state_of(losses))
+    assert [run.points for run in discover(tmp_path)] == [100]
