@@ -28,7 +28,8 @@ _GAP = 0.25  # share of a log's length that may be missing between it and what g
 
 _ARGUMENTS = ("learning_rate", "max_steps", "num_train_epochs", "per_device_train_batch_size", "seed", "lr_scheduler_type",
               "output_dir", "gradient_accumulation_steps", "max_grad_norm", "model_type", "vocab_size")  # fmt: skip
-_CURVES = ("train/loss", "eval/loss", "train/grad_norm")  # a dead run's loss is constant, its norms are not
+# A dead run's loss is constant and its norms are not; both are zero where a policy has no signal, and its entropy is not.
+_CURVES = ("train/loss", "eval/loss", "train/grad_norm", "train/entropy")
 
 Points = tuple[Ints, Floats]
 
@@ -45,7 +46,7 @@ class Unit:
 
     @cached_property
     def curves(self) -> dict[str, Points]:
-        """The last logged value a step of train loss, eval loss and gradient norm, whatever the format calls them."""
+        """The last logged value a step of the curves that tell runs apart, whatever the format calls them."""
         parts: dict[str, list[RawSeries]] = defaultdict(list)
         for log in self.logs:
             for series in log.series:

@@ -57,6 +57,17 @@ def test_an_event_file_beside_the_state_of_its_run_stays_there(write_state, tmp_
     ]
 
 
+def test_the_logs_of_a_policy_without_a_signal_are_one_run(tmp_path):
+    """Its loss and its norms are zero in every log; its entropy is not."""
+    rows = [
+        (10 * i, {"loss": 0.0, "grad_norm": 0.0, "entropy": value}) for i, value in enumerate(noisy(20, 3), start=1)
+    ]
+    state = state_of([0.0] * 20) | {"log_history": [{"step": step, "epoch": 0.1, **row} for step, row in rows]}
+    written(tmp_path / "trainer_state.json", state)
+    write_events(tmp_path / "runs" / "a", [(step, {f"train/{k}": v for k, v in row.items()}) for step, row in rows])
+    assert [run.format for run in discover(tmp_path)] == ["trainer-state+tensorboard"]
+
+
 def test_event_files_straight_in_a_logging_folder_belong_to_the_run_above(write_state, tmp_path):
     folder = write_state("a", losses=noisy(20, 1)).parent
     write_events(folder / "logs", [(10 * (i + 1), {"train/loss": loss}) for i, loss in enumerate(noisy(20, 1))])

@@ -208,7 +208,8 @@ def _loss_jump(facts: Facts, start: int, end: int, limits: Thresholds) -> tuple[
     level = np.minimum.accumulate(running_median(later, SETTLED))
     if level.min() > 0 and float((later / level).max()) - 1 > AGAIN * rise / before:
         return None
-    return before, float(value[top]), int(loss.step[top])
+    around = inside[np.abs(inside - top) <= 1]  # a median of three may stand one log beside the peak that it keeps
+    return before, float(value[top]), int(loss.step[around[np.argmax(loss.value[around])]])
 
 
 def _norm_peak(facts: Facts, start: int, end: int) -> tuple[float, float, int] | None:

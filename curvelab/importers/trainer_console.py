@@ -45,8 +45,8 @@ from curvelab.model.log import Log
 from curvelab.sources import Source, importer
 
 _BAR = re.compile(
-    r"(?:^|\s)\d{1,3}%\|[^|]{0,200}\|\s*(\d{1,15})/(\d{1,15})\s*\["
-)  # a bar without a description before it
+    r"(?:^\s{0,9}|[^:\s]\s{1,9})\d{1,3}%\|[^|]{0,200}\|\s*(\d{1,15})/(\d{1,15})\s*\["
+)  # a bar without a description before it: "Loading weights: 100%|" counts no steps
 _BROKEN = re.compile(r"\{'(?:loss|eval_loss|train_runtime)':[^{}]*$|\{'(?:loss|eval_loss|train_runtime)':[^{}]*\{")
 _OF_ALL = "global_step/max_steps"
 _AXES = frozenset(

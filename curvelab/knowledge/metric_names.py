@@ -30,6 +30,7 @@ SAME = {
     "train/objective/entropy": "train/entropy",
     "objective/scores": "train/reward",
     "train/objective/scores": "train/reward",
+    "entropy": "train/entropy",
     "actor/entropy": "train/entropy",
     "critic/score/mean": "train/reward",
     "response_length/mean": "train/completions/mean_length",

@@ -62,6 +62,12 @@ def test_steps_from_the_epoch_when_bars_are_elsewhere(tmp_path: Path) -> None:
     assert any("from the epoch" in note.text for note in log.notes)
 
 
+def test_a_bar_with_a_description_counts_no_steps(tmp_path: Path) -> None:
+    weights = "Loading weights:   0%|          | 0/3 [00:00<?, ?it/s]\rLoading weights: 100%|##########| 3/3 [00:00<00:00]\n"
+    log = log_of(written(tmp_path, "train.log", weights + "".join(dict_line(i) + "\n" for i in range(1, 11))))
+    assert [step for step, _ in points(log, "loss")] == list(range(1, 11))
+
+
 def test_steps_by_counting(tmp_path: Path) -> None:
     log = log_of(written(tmp_path, "train.txt", "".join(f"INFO {dict_line(i)} done\n" for i in range(1, 5))))
     assert [step for step, _ in points(log, "loss")] == [1, 2, 3, 4]
