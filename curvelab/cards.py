@@ -141,10 +141,10 @@ def format_table_markdown() -> str:
 
 
 def _row(*cells: str) -> str:
-    texts = (cell if cell.startswith("`") else _escaped(cell) for cell in cells)
-    return "| " + " | ".join(" ".join(text.split()).replace("|", r"\|") for text in texts) + " |"
+    texts = (" ".join(_escaped(cell).split()).replace("|", r"\|") for cell in cells)
+    return "| " + " | ".join(texts) + " |"
 
 
 def _escaped(text: str) -> str:
-    """`eval_<set>_loss` must not become an HTML tag, and `_` and `*` in names no emphasis."""
-    return re.sub(r"([<*_])", r"\\\1", text)
+    """`eval_<set>_loss` must not become an HTML tag, and `_` and `*` in names no emphasis; code stays as it is."""
+    return re.sub(r"(`[^`]*`)|([<*_])", lambda found: found[1] or "\\" + found[2], text)

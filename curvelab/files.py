@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curvelab.catalogue import importers
+from curvelab.misses import Misses
 from curvelab.model.errors import UnreadableError
 from curvelab.sources import Importer, Source
 
@@ -25,6 +26,7 @@ class Found:
     files: list[tuple[Source, Importer]] = field(default_factory=list)
     errors: list[UnreadableError] = field(default_factory=list)
     looked_at: int = 0
+    misses: Misses = field(default_factory=Misses)
 
 
 def find(path: Path) -> Found:
@@ -51,11 +53,12 @@ def _search(root: Path, found: Found) -> None:
     claimed: set[tuple[int, int]] = set()
     links: list[Path] = []
     for file, is_link in _walk(root, found):
-        if any(one.claims_name(file.name) for one in importers()):
-            if is_link:
-                links.append(file)
-            else:
-                _claim(file, found, claimed)
+        if not any(one.claims_name(file.name) for one in importers()):
+            found.misses.unknown(file.name)
+        elif is_link:
+            links.append(file)
+        else:
+            _claim(file, found, claimed)
     for link in links:
         if _leads_into(inside, link):
             _claim(link, found, claimed)
@@ -83,6 +86,8 @@ def _claim(file: Path, found: Found, claimed: set[tuple[int, int]]) -> None:
     if claiming:
         claimed.add((status.st_dev, status.st_ino))
         found.files.append((source, claiming[0]))
+    else:
+        found.misses.unclaimed(source)
 
 
 def _walk(root: Path, found: Found) -> Iterator[tuple[Path, bool]]:

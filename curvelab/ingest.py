@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import glob
+import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from curvelab.catalogue import importers
+from curvelab.clean_names import with_clean_names
 from curvelab.files import find
-from curvelab.grouping import group
+from curvelab.grouping import Group, group
 from curvelab.joining import join, place_hash
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.log import Log
 from curvelab.model.run import Run
+from curvelab.remote.fetching import ONLINE, fetch, is_url
 from curvelab.sources import Importer, Source
 from curvelab.surroundings import beside_each
 
 Progress = Callable[[str], None]
+_LONG = 300  # characters of a path that cannot be one, as far as it is shown
 
 
 @dataclass
@@ -37,9 +41,12 @@ def gather(
     metric_names  logged name -> canonical name, for names of one's own; stronger than what curvelab knows
     """
     gathered = Gathered()
-    for path in _expanded(paths):
+    for path in _once(_expanded(paths, gathered.errors)):
         try:
-            _gather(path, gathered, progress, metric_names or {})
+            if isinstance(path, str):
+                _gather_url(path, gathered, progress, metric_names or {})
+            else:
+                _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
     gathered.runs = _distinct(gathered.runs)
@@ -68,14 +75,57 @@ def load(path: str | Path) -> Run:
     raise gathered.errors[0]
 
 
-def _expanded(paths: Iterable[str | Path]) -> Iterable[Path]:
+def _expanded(paths: Iterable[str | Path], errors: list[UnreadableError]) -> Iterator[Path | str]:
+    """The paths with their globs filled in; a URL stays a text; what can be no path becomes an error."""
     for path in paths:
         text = str(path)
-        if not Path(text).exists() and glob.has_magic(text):
+        if is_url(text):
+            yield text
+            continue
+        try:
+            there = bool(Path(text).stat())
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        except (OSError, ValueError) as error:  # longer than the system allows, a NUL in it, a link in a circle
+            why = getattr(error, "strerror", None) or str(error)
+            errors.append(UnreadableError(_short(text), f"cannot be read ({why})"))
+            continue
+        if not there and glob.has_magic(text):
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             yield from (Path(match) for match in matches or [text])
         else:
             yield Path(text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _once(paths: Iterable[Path | str]) -> list[Path | str]:
+    """Each place once, in the order of their first mention; a link gives way to what it leads to, a URL is a place."""
+    found: dict[str, Path | str] = {}
+    for path in paths:
+        place = path if isinstance(path, str) else os.path.realpath(path)
+        known = found.get(place)
+        better = isinstance(known, Path) and known.is_symlink() and isinstance(path, Path) and not path.is_symlink()
+        if known is None or better:
+            found[place] = path
+    return list(found.values())
+
+
+def _gather_url(url: str, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
+    """Read what a URL names; one part that cannot be had does not stop the others."""
+    for fetched in fetch(url, progress):
+        part = Gathered(errors=[*fetched.errors])
+        show = (lambda item, label=fetched.label: progress(label.text(item))) if progress else None
+        try:
+            if fetched.root is not None:
+                _gather(fetched.root, part, show, metric_names)
+        except UnreadableError as error:
+            part.errors.append(error)
+        part.runs += [join(Group(log.path, (log,)), {log.format: ONLINE}, metric_names) for log in fetched.logs]
+        gathered.runs += [fetched.label.run(run) for run in _distinct(part.runs)]
+        gathered.errors += [fetched.label.error(error) for error in part.errors]
 
 
 def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
@@ -97,7 +147,8 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
     gathered.errors += errors
     if not logs and not errors:
         known = ", ".join(g for one in importers() for g in one.globs)
-        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known})")
+        near = found.misses.text(g for one in importers() for g in one.globs)
+        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known}){near}")
 
 
 def read(source: Source, importer: Importer) -> tuple[Log, ...]:
@@ -107,7 +158,7 @@ def read(source: Source, importer: Importer) -> tuple[Log, ...]:
     """
     try:
         logs = importer.read(source)
-        return (logs,) if isinstance(logs, Log) else tuple(logs)
+        return tuple(with_clean_names(log) for log in ((logs,) if isinstance(logs, Log) else logs))
     except UnreadableError:
         raise
     except (MemoryError, RecursionError, ArithmeticError, LookupError, ValueError, TypeError, OSError) as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from curvelab.beside import SettingsFile
 from curvelab.grouping import Group
-from curvelab.kinship import same_numbers
+from curvelab.kinship import differing_values, same_numbers
 from curvelab.lines import Line, in_order, line_of, merged, named
 from curvelab.model.log import Ints, Log, State
 from curvelab.model.note import Note
@@ -22,8 +22,8 @@ from curvelab.redaction import cleaned
 from curvelab.settings import settle
 from curvelab.sources import Importer
 
-_BEST_PRECISION = ("trainer-state", "wandb-file", "tensorboard")  # float64 before float32, when equally complete
-_NAMED_BY_LOG = frozenset(("mlflow", "trackio"))  # their folders are named by a machine, their runs by people
+_BEST_PRECISION = ("trainer-state", "wandb-file", "wandb-online", "tensorboard")  # float64 before float32, when equally complete
+_NAMED_BY_LOG = frozenset(("mlflow", "trackio", "wandb-online"))  # their folders are named by a machine, their runs by people
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _NO_PLAN = 1e12  # steps; streaming runs write 2^63 - 1 epochs for "no end"
 _MOST = 0.9  # share of the epochs of a mark of completion that the logs must hold to be that run (judgement)
@@ -54,6 +54,7 @@ def join(
     plan = plan or _plan_from_settings(curves, settled.config)
     last = max((int(c.step.max()) for c in curves.values() if len(c)), default=0)
     told = [note for log in group.logs for note in (*log.notes, *log.damage)]
+    told += _set_aside([log for log in group.logs if log.format == "trainer-state"])
     return Run(
         id=_identity(group),
         name=_name(group),
@@ -92,9 +93,23 @@ def _by_format(logs: Sequence[Log]) -> dict[str, list[Log]]:
     for log in logs:
         found[log.format].append(log)
     if "trainer-state" in found:  # checkpoints of one run repeat each other: the longest has all
-        longest = max(found["trainer-state"], key=lambda log: (sum(map(len, log.series)), log.reached or 0))
-        found["trainer-state"] = [longest]
+        found["trainer-state"] = [_longest(found["trainer-state"])]
     return found
+
+
+def _longest(states: Sequence[Log]) -> Log:
+    return max(states, key=lambda log: (sum(map(len, log.series)), log.reached or 0))
+
+
+def _set_aside(states: Sequence[Log]) -> list[Note]:
+    """What is said of checkpoints that hold steps which the run, resumed from an earlier one, did again."""
+    notes = []
+    for log in states:
+        count = differing_values(_longest(states), log)
+        if count:
+            text = f"{count} values are of an attempt before the run was resumed; those of the longest state count"
+            notes.append(Note(level="info", text=text, file=str(log.path)))
+    return notes
 
 
 def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], list[Note]]:
@@ -104,6 +119,12 @@ def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], 
     lead, *others = lines
     curves = dict(lead.curves)
     notes = [*lead.notes]
+    if telling := [line.format for line in others if line.rows]:
+        text = (
+            f"one training in {_listed([lead.format, *telling])}; "
+            f"values are taken from {lead.format} and filled from the other{'s' if len(telling) > 1 else ''}"
+        )
+        notes.append(Note(level="info", text=text))
     for other in others:
         notes += [note for note in other.notes if not lead.seams or "restarted" not in note.text]
         added, differing = 0, 0
@@ -126,6 +147,10 @@ def _filled(lines: Sequence[Line]) -> tuple[dict[str, Curve], tuple[Seam, ...], 
             text = f"{differing} values differ from those in {lead.format} at the same step; the latter were kept"
             notes.append(Note(level="warning", text=text, file=file))
     return _axes_from_loss(curves), lead.seams, notes
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _differing(one: Curve, other: Curve) -> int:
@@ -216,6 +241,11 @@ def _state(logs: Sequence[Log], plan: int | None, last: int, completed: bool = F
         return "finished"
     if any(log.finished is False for log in logs):
         return "crashed"
+    said = {log.said_state for log in logs}
+    if "running" in said:
+        return "running"
+    if "finished" in said and not plan:  # with a plan that was not reached, a process that ended well proves nothing
+        return "finished"
     live = any(log.format != "trainer-state" for log in logs)  # a lone state may be a snapshot of a longer run
     return "crashed" if live and plan else "unknown"
 

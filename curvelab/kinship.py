@@ -114,23 +114,30 @@ def one_history(one: Log, other: Log) -> bool:
     A run that was resumed from an earlier checkpoint does some steps again: then the beginning is the same, and so are
     the settings, or the greater part.
     """
-    wrong: list[Ints] = []
-    right: list[Ints] = []
-    theirs = {series.name: series for series in other.series}
-    for series in one.series:
-        if series.name not in theirs:
-            continue
-        steps, x, y = _shared(_points([series]), _points([theirs[series.name]]))
-        same = same_numbers(x, y)
-        right.append(steps[same])
-        wrong.append(steps[~same])
-    shared = np.unique(np.concatenate([*right, *wrong])) if right else np.empty(0)
-    differing = np.concatenate(wrong) if wrong else np.empty(0)
+    shared, differing = _compared(one, other)
     if not len(shared) or not len(differing):
         return len(shared) > 0
-    agreed = int((shared < differing.min()).sum())
+    agreed = int((np.unique(shared) < differing.min()).sum())
     alike = list(one.settings.values()) == list(other.settings.values())
-    return agreed >= _ENOUGH and (alike or 2 * agreed >= len(shared))
+    return agreed >= _ENOUGH and (alike or 2 * agreed >= len(np.unique(shared)))
+
+
+def differing_values(one: Log, other: Log) -> int:
+    """How many values two logs hold under one name at one step that are not the same."""
+    return len(_compared(one, other)[1])
+
+
+def _compared(one: Log, other: Log) -> tuple[Ints, Ints]:
+    """(the step of each value that both hold under one name, the steps of those that differ)."""
+    theirs = {series.name: series for series in other.series}
+    shared: list[Ints] = [np.empty(0, np.int64)]
+    differing: list[Ints] = [np.empty(0, np.int64)]
+    for series in one.series:
+        if series.name in theirs:
+            steps, x, y = _shared(_points([series]), _points([theirs[series.name]]))
+            shared.append(steps)
+            differing.append(steps[~same_numbers(x, y)])
+    return np.concatenate(shared), np.concatenate(differing)
 
 
 def _points(several: Sequence[RawSeries]) -> Points:

@@ -25,7 +25,7 @@ from curvelab.model.note import Note
 from curvelab.model.run import Setting
 from curvelab.redaction import REDACTED
 
-_TRUST = ("tensorboard", "wandb-file", "wandb-config", "training-args", "trainer-state")
+_TRUST = ("tensorboard", "wandb-file", "wandb-online", "wandb-config", "training-args", "trainer-state")
 _BESIDE = ("trainer-yaml", "lightning-hparams", "deepspeed-config", "json-config", "adapter-config")
 _LONGEST = 200  # characters of a value worth showing
 _SAME = 1e-6  # relative: roundings of one number (a float32 keeps 6e-8, a printed one six digits)

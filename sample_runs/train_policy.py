@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,18 @@ def well_formed(completions: list[str], **_: Any) -> list[float]:
     return rewards
 
 
+class NoisyJudge:
+    """What well_formed gives, and noise, as every reward model has."""
+
+    __name__ = "noisy_judge"
+
+    def __init__(self) -> None:
+        self.rng = random.Random(3)
+
+    def __call__(self, completions: list[str], **_: Any) -> list[float]:
+        return [reward + self.rng.gauss(0, 0.1) for reward in well_formed(completions)]
+
+
 def has_a_proof(completions: list[str], **_: Any) -> list[float]:
     """1 for a completion that holds a word that the policy does not know: never."""
     return [float("therefore" in text) for text in completions]
@@ -116,6 +128,7 @@ def rare_letters(completions: list[str], **_: Any) -> list[float]:
 class Group(Recorded):
     """A GRPO run: the reward, and how well the policy spoke before."""
 
+    keep: Sequence[str] = ("state",)
     reward: Reward = well_formed
     before: int = 60  # steps of training on plain text
 
@@ -124,6 +137,7 @@ class Group(Recorded):
 class Pairs(Recorded):
     """A DPO run: how the rejected answers differ, and the share of pairs whose labels are swapped."""
 
+    keep: Sequence[str] = ("events",)  # small enough, and with the hyperparameters
     spoil: Callable[[str, random.Random], str]
     swapped: float = 0.0
     before: int = 300
@@ -147,7 +161,7 @@ DEFAULTS: dict[str, Any] = {
     "learning_rate": 2e-4,
     "lr_scheduler_type": "linear",
     "warmup_steps": 8,
-    "max_grad_norm": 1.0,
+    "max_grad_norm": 4.0,
     "logging_steps": 4,
     "save_strategy": "no",
 }
@@ -159,51 +173,77 @@ PAIRED: dict[str, Any] = DEFAULTS | {
     "logging_steps": 5,
     "eval_strategy": "steps",
     "eval_steps": 20,
-    "max_grad_norm": 5.0,
     "beta": 0.1,
 }
 
+GROUP_PATTERNS = ("kl-blowup", "entropy-collapse", "length-explosion", "no-learning-signal", "reward-hacking")
+PAIR_PATTERNS = ("chosen-logp-collapse", "reward-accuracy-saturation")
+
 SCENARIOS: dict[str, Group | Pairs] = {
-    "grpo-healthy": Group(cause="none: the reward is the share of known words, beta 0.04", verdict="healthy"),
+    "grpo-healthy": Group(
+        cause="none: the reward is the share of known words, beta 0.04",
+        verdict="healthy",
+        silent=GROUP_PATTERNS,
+    ),
     "grpo-kl": Group(
         cause="a learning rate far too high with beta 0.001: the policy runs after rare letters",
         verdict="kl-blowup",
         reward=rare_letters,
         settings={"learning_rate": 8e-4, "beta": 0.001},
+        findings={"kl-blowup": {"onset": [8, 40]}, "reward-hacking": {"onset": [1, 8]}},
     ),
     "grpo-entropy": Group(
-        cause="a learning rate too high and no KL term (beta 0)",
+        cause="a learning rate ten times too high and no KL term (beta 0), under a noisy reward",
         verdict="entropy-collapse",
-        settings={"learning_rate": 4e-3, "beta": 0.0},
+        reward=NoisyJudge(),
+        settings={"learning_rate": 2e-3, "beta": 0.0},
+        findings={"entropy-collapse": {"onset": [70, 125]}},
+        silent=("length-explosion", "no-learning-signal", "reward-hacking"),
+    ),
+    "grpo-broken": Group(
+        cause="a learning rate twenty times too high: soon every completion is broken alike and gets a reward of 0.2",
+        verdict="no-learning-signal",
+        settings={"learning_rate": 4e-3, "beta": 0.0, "max_grad_norm": 1.0},
+        findings={"no-learning-signal": {"onset": [24, 48]}},
+        silent=("entropy-collapse", "length-explosion", "reward-hacking"),
     ),
     "grpo-no-signal": Group(
         cause="the reward asks for a word that the policy never says: all rewards are 0",
         verdict="no-learning-signal",
         reward=has_a_proof,
+        findings={"no-learning-signal": {"onset": [1, 8]}},
+        silent=("kl-blowup", "entropy-collapse", "length-explosion", "reward-hacking"),
     ),
     "grpo-length": Group(
         cause="the reward grows with the length of the completion",
         verdict="length-explosion",
         reward=long_text,
         settings={"learning_rate": 4e-5, "beta": 0.0},
+        findings={"length-explosion": {"onset": [30, 80]}, "reward-hacking": {"onset": [1, 8]}},
+        silent=("entropy-collapse", "no-learning-signal"),
     ),
     "dpo-healthy": Pairs(
         cause="none: words in their order against words in disorder, one label in five swapped",
         verdict="healthy",
         spoil=other_order,
         swapped=0.2,
+        silent=PAIR_PATTERNS,
     ),
     "dpo-collapse": Pairs(
         cause="a learning rate ten times too high with beta 0.01 on pairs that differ by word order",
         verdict="chosen-logp-collapse",
         spoil=other_order,
         settings={"learning_rate": 2e-3, "beta": 0.01},
+        findings={"chosen-logp-collapse": {"onset": [8, 45]}},
+        silent=("reward-accuracy-saturation",),
     ),
     "dpo-saturated": Pairs(
         cause="the rejected answer is the chosen one with a question mark in place of the full stop",
         verdict="reward-accuracy-saturation",
         spoil=marked,
         settings={"learning_rate": 2e-5},
+        findings={"reward-accuracy-saturation": {"onset": [1, 10]}},
+        silent=("chosen-logp-collapse",),
     ),
 }
 

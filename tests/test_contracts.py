@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import pkgutil
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -159,9 +160,24 @@ def samples() -> list[Path]:
     return [path for path in named if path.is_file()]
 
 
+def generic(glob: str) -> bool:
+    """Whether a glob takes every file of a kind (`*.txt`, `*.csv.gz`): such a name promises no log."""
+    return glob.startswith("*.") and not set("*?[") & set(glob[1:]) and "_" not in glob
+
+
 @pytest.mark.parametrize("path", samples(), ids=lambda path: str(path.relative_to(SAMPLES)))
-def test_exactly_one_importer_claims_a_sample(path: Path):
-    assert len([one for one in importers() if one.claims(Source.at(path))]) == 1
+def test_one_importer_claims_a_sample_and_only_a_file_of_a_generic_name_may_be_no_log(path: Path):
+    claiming = [one.format for one in importers() if one.claims(Source.at(path))]
+    assert len(claiming) <= 1, claiming
+    fitting = [glob for one in importers() for glob in one.globs if fnmatchcase(path.name, glob)]
+    assert claiming or all(generic(glob) for glob in fitting), fitting
+
+
+@pytest.mark.parametrize(("name", "content"), [("requirements.txt", "torch==2.4\n"), ("notes.log", "bought milk\n")])
+def test_a_file_of_a_generic_name_that_is_no_log_is_claimed_by_none(name, content, tmp_path):
+    path = tmp_path / name
+    path.write_text(content)
+    assert not [one.format for one in importers() if one.claims(Source.at(path))]
 
 
 def test_exactly_one_importer_claims_a_state(tmp_path):

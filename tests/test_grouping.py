@@ -110,6 +110,9 @@ def test_a_resumed_run_that_did_some_steps_again_is_one_run(tmp_path):
     run = load(tmp_path)
     assert run.points == 70
     assert run.curve("train/loss").value[-1] == then[-1]
+    (note,) = run.notes
+    assert note.text.startswith("20 values are of an attempt before")
+    assert note.file is not None and "checkpoint-500" in note.file
 
 
 def test_a_state_without_entries_is_no_run(tmp_path):

@@ -17,6 +17,7 @@ from curvelab.ingest import discover, gather, load
 from curvelab.knowledge.metric_names import AXES, canonical
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.frame import COLUMNS
+from curvelab.model.run import Curve, Run
 from curvelab.sources import Source
 
 ONE_OF = {"state": "trainer_state.json", "event": "*tfevents*", "wandb": "*.wandb"}
@@ -198,3 +199,65 @@ def test_event_files_of_two_trainings_in_one_folder_stay_two_runs(corpus, tmp_pa
         (tmp_path / "runs" / name).mkdir(parents=True)
         shutil.copy(file, tmp_path / "runs" / name)
     assert sorted(run.points for run in discover(tmp_path)) == [50, 120]
+
+
+# Paths that are none, or not yet
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "x" * 300, "a\0b"])
+def test_a_path_that_cannot_be_one_is_one_error(path):
+    gathered = gather([path])
+    (error,) = gathered.errors
+    assert not gathered.runs
+    assert "cannot be read" in error.message
+    assert len(str(error)) < 400
+
+
+def test_a_url_of_a_kind_that_is_not_read_stays_as_it_was_given():
+    (error,) = gather(["sftp://host//x"]).errors
+    assert error.path == "sftp://host//x"
+    assert "\n" not in error.message
+
+
+def test_the_same_path_given_twice_is_read_once(write_state, monkeypatch, tmp_path):
+    write_state("good"), write_state("other")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latest").symlink_to("good")
+    gathered = gather(["latest", "good", "./good", tmp_path / "good", "good/", "g*d", "other"])
+    assert [(run.name, run.path) for run in gathered.runs] == [("good", "good"), ("other", "other")]
+    assert not gathered.errors
+
+
+# What a run says of itself
+
+
+def test_points_are_the_distinct_steps_of_all_attempts():
+    steps = [10, 20, 20, 30, 20, 30, 40]
+    curve = Curve.of("train/loss", steps, [1.0] * 7, segment=[0, 0, 0, 0, 1, 1, 1])
+    assert Run("id", "name", "path", "format", {"train/loss": curve}).points == 4
+    assert Run("id", "name", "path", "format", {"train/loss": curve.take(np.empty(0, np.int64))}).points == 0
+
+
+def test_the_frame_is_a_copy(write_state):
+    run = load(write_state("alpha"))
+    frame = run.frame
+    frame.loc[:, "value"] = 0.0
+    assert run.frame["value"].sum() > 0
+
+
+def test_curves_and_runs_show_themselves_in_one_short_line(write_state):
+    run = load(write_state("alpha"))
+    assert repr(run.curve("train/loss")) == "<Curve 'train/loss': 40 rows, steps 10 to 400>"
+    assert repr(run) == "<Run alpha: 40 points, 5 metrics, finished>"
+
+
+def test_logs_of_several_formats_that_were_joined_are_named_once(corpus):
+    for name in ("resumed-a", "cut-and-resumed"):
+        texts = [note.text for note in load(corpus / "trained" / "runs" / name).notes]
+        (joined,) = [text for text in texts if text.startswith("one training in ")]
+        assert joined.endswith("values are taken from tensorboard and filled from the others")
+        assert len([text for text in texts if text.startswith("restarted at step ")]) == 1
+
+
+def test_a_log_alone_was_joined_with_none(write_state):
+    assert not load(write_state("alpha")).notes

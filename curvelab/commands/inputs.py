@@ -14,7 +14,7 @@ from curvelab.model.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from curvelab.ingest import Gathered
 
-Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Log files, folders or globs.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Log files, folders, globs or URLs.")]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -55,7 +55,8 @@ def _logged_names(gathered: Gathered) -> set[str]:
     names = {name for run in gathered.runs for name in run.metrics}
     for log in (log for run in gathered.runs for log in run.logs):
         for raw in (*(series.name for series in log.series), *(timed.name for timed in log.timed)):
-            names |= {raw, canonical(common[log.format](raw))}
+            known = common.get(log.format)  # None for logs that came from a service: their keys pass as they are
+            names |= {raw, canonical(known(raw) if known else raw)}
     return names
 
 

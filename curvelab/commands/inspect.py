@@ -23,7 +23,7 @@ FORMATS = ("text", "json")
 
 
 def inspect(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A log file, a folder or a glob.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A log file, a folder, a glob or a URL.")],
     format_: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
     verify: Annotated[bool, typer.Option("--verify", help="Compare with the format's reference reader.")] = False,
     metric: Metric = None,

@@ -13,9 +13,9 @@ its way to divergence or NaN.
 
 Look-alikes
 -----------
-High norms during warm-up, which are expected. Norms that are high at first and then fall for good, as where a policy is
-left without a signal: the far-out ones must make up a fifth of the second half too. Isolated peaks, which belong to spikes. The noisy norms of a solved run or
-of small-batch classification, whose level rises when it starts to learn.
+High norms during warm-up, which are expected. Isolated peaks, which belong to spikes. The noisy norms of a solved run or
+of small-batch classification, whose level rises when it starts to learn. A policy left without a signal: its norm falls
+to nearly nothing and the median with it, so in PPO and GRPO runs far-out norms must fill a fifth of the second half too.
 
 When it is wrong
 ----------------
@@ -116,8 +116,9 @@ def _example(name: str, fires: bool) -> Example:
             norms[[50, 120]] *= 60
         elif name == "grows while learning":
             norms *= np.geomspace(1, 6, n)
-        elif name == "falls for good":
+        elif name == "a policy left without a signal":
             norms[70:] *= 0.01
+            return synth.run_of(0.01 * synth.noise(n, 1.0), norms=norms, more={"train/reward": loss})
         return synth.run_of(loss, norms=norms, rate=synth.cosine(n))
 
     onset = {"level rises with the loss": (600, 1000), "heavy tail": (1, 120)}.get(name)
@@ -135,7 +136,7 @@ def _example(name: str, fires: bool) -> Example:
         _example("heavy tail", True),
         _example("isolated peaks", False),
         _example("grows while learning", False),
-        _example("falls for good", False),
+        _example("a policy left without a signal", False),
     ),
     yields_to=("divergence",),
 )

@@ -3,7 +3,7 @@
 What
 ----
 frac_reward_zero_std, the share of prompts whose completions all have one reward, stays above 0.8 over the last half of a
-GRPO run; where it is not logged, reward_std stands at zero.
+GRPO run; or reward_std, the spread of all rewards of a step, is zero but for rounding.
 
 Why
 ---
@@ -40,6 +40,7 @@ from curvelab.signals.noise import running_median
 SHARE, SPREAD = "train/frac_reward_zero_std", "train/reward_std"
 WINDOW = 5  # logs whose median is the level: few groups a step make the share coarse
 FEWEST = 8
+ROUNDING = 1e-6  # of the reward: a spread of no more is float32 rounding
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,11 @@ REMEDIES = (
 )
 
 
-def _example(name: str, level: float, fires: bool) -> Example:
+def _example(name: str, level: float, fires: bool, spread: float = 0.1) -> Example:
     def build() -> Run:
         share = np.clip(level + synth.noise(60, 0.08, seed=26), 0, 1)
-        return synth.run_of(0.01 * synth.noise(60, 1.0), more={SHARE: share, "train/reward": np.full(60, 0.02)})
+        more = {SHARE: share, SPREAD: np.full(60, spread), "train/reward": np.full(60, 0.2)}
+        return synth.run_of(0.01 * synth.noise(60, 1.0), more=more)
 
     return Example(name, build, fires=fires, onset=(5, 20) if fires else None)
 
@@ -106,6 +108,7 @@ def _example(name: str, level: float, fires: bool) -> Example:
         _example("nearly all groups alike", 0.95, True),
         _example("half of them", 0.5, False),
         _example("two thirds", 0.67, False),
+        _example("a spread of rounding errors", 0.0, True, spread=1.5e-8),
     ),
     yields_to=("entropy-collapse", "length-explosion"),  # equal completions, or none with its end, get equal rewards
 )
@@ -148,11 +151,16 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 
 def _equal_groups(facts: Facts) -> Curve:
-    """The share of groups with equal rewards, as logged, or 1 where the spread of the rewards is zero and 0 elsewhere."""
-    share = facts.levels(SHARE)
-    if len(share) >= FEWEST:
-        return share
-    spread = facts.levels(SPREAD)
-    if len(spread) < FEWEST:
+    """The share of groups with equal rewards, as logged; 1 where the rewards of all groups have no spread.
+
+    A spread of rounding errors is none, and then the logged share may be 0: TRL compares it with zero to 1e-8, and
+    the standard deviation of eight rewards of 0.2 in float32 is 1.6e-8.
+    """
+    share, spread, reward = facts.levels(SHARE), facts.levels(SPREAD), facts.levels("train/reward")
+    if len(share) < FEWEST and len(spread) < FEWEST:
         raise NotApplicable(f"neither {SHARE} nor {SPREAD} was logged")
-    return Curve.of(SPREAD, spread.step, (spread.value == 0).astype(np.float64))
+    size = np.abs(np.interp(spread.step, reward.step, reward.value))
+    equal = spread.step[spread.value <= ROUNDING * size]
+    if len(share) < FEWEST:
+        return Curve.of(SPREAD, spread.step, np.isin(spread.step, equal).astype(np.float64))
+    return Curve.of(SHARE, share.step, np.where(np.isin(share.step, equal), 1.0, share.value))

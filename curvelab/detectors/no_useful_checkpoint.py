@@ -116,8 +116,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     kept = _kept(facts)
     evals = facts.eval_loss
     smooth = running_median(evals.value, 3)
-    best = int(np.argmin(smooth))
-    lowest = float(smooth[best])
+    lowest = float(smooth.min())
+    level = np.flatnonzero(smooth == lowest)  # a median takes one value several times: the best eval is the lowest of them
+    best = int(level[np.argmin(evals.value[level])])
     if lowest <= 0:
         raise NotApplicable("the eval loss is not positive: how much worse a checkpoint is has no measure")
     at_kept = np.interp(kept, evals.step, smooth)
@@ -131,7 +132,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.6 + 0.25 * min(1.0, (worse - limits.worse) / 0.2),
         metric=evals.metric,
-        headline=f"the best kept checkpoint (step {nearest}) has {evals.metric} {worse:.0%} above the best eval ({lowest:.4g} at step {step})",
+        headline=f"the best kept checkpoint (step {nearest}) has {evals.metric} {worse:.0%} above the best eval ({evals.value[best]:.4g} at step {step})",
         start_step=step,
         end_step=int(evals.step[-1]),
         measured=(
@@ -145,7 +146,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Measured(name="kept_step", value=float(nearest), unit="step"),
         ),
         evidence=(
-            Point(metric=evals.metric, step=step, value=lowest, label=f"best {lowest:.4g}"),
+            Point(metric=evals.metric, step=step, value=evals.value[best], label=f"best {evals.value[best]:.4g}"),
             Point(metric=evals.metric, step=nearest, value=float(at_kept[place]), label="best that was kept"),
         ),
     )

@@ -135,6 +135,7 @@ def _example(name: str, fires: bool) -> Example:
         _example("cosine", False),
         _example("declared restarts", False),
     ),
+    yields_to=("resume-seam",),  # a schedule begun anew warms up again: the cause is the resume
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     for look in (_risen, _gone, _never_fell):

@@ -41,6 +41,7 @@ from curvelab.signals.shift import Split, best_split
 SPEEDS = ("train/tokens_per_second", "train/samples_per_second", "train/steps_per_second")
 TIMES = ("train/step_time", "train/time_per_step", "train/iteration_time")
 CRITICAL = 0.5  # of the baseline (the definition of the pattern)
+LENGTH = "train/completions/mean_length"
 FEWEST = 12  # points; fewer show no two levels (judgement)
 SHORTEST_LOG = 1.0  # seconds between two logs, below which their distance is the logger's time and not the training's
 CLOCK_RULE = 1.75  # times the drop that a logged speed needs: clock times also hold evals, checkpoints, other users
@@ -102,7 +103,6 @@ def _example(name: str, after: float, fires: bool, until: int = 80) -> Example:
         _example("by a tenth", 0.9, False),
         _example("a dip that recovers", 0.5, False, until=55),
     ),
-    yields_to=("length-explosion",),  # longer completions take longer to write
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     speed, unit, clocked = _speed(facts)
@@ -165,13 +165,23 @@ def _speed(facts: Facts) -> tuple[Curve, str, bool]:
             per_second = metric.removeprefix("train/").replace("_per_second", "/s").replace("_", " ")
             if metric in SPEEDS:
                 return curve, per_second, False
-            return _replaced(curve, 1 / curve.value), "steps/s", False
+            return _by_length(facts, _replaced(curve, 1 / curve.value)), "steps/s", False
     clock = _clock(facts)
     if len(clock) < FEWEST:
         raise NotApplicable(
             "no speed was logged, and the times of the train logs are missing, too few or too short to tell it"
         )
-    return clock, "steps/s", True
+    return _by_length(facts, clock), "steps/s", True
+
+
+def _by_length(facts: Facts, speed: Curve) -> Curve:
+    """Steps per second, in PPO and GRPO runs as if completions had not grown: a step takes as long as it writes."""
+    length = facts.finite(LENGTH)
+    if not len(length):
+        return speed
+    tokens = np.interp(speed.step, length.step, length.value)
+    grown = tokens / max(float(np.median(tokens[: max(3, len(tokens) // 10)])), 1.0)
+    return _replaced(speed, speed.value * np.maximum(1.0, grown))
 
 
 def _clock(facts: Facts) -> Curve:

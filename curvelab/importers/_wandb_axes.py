@@ -32,7 +32,10 @@ class StepMetrics:
     def take(self, message: bytes) -> None:
         """Take in one MetricRecord. Raises WireError."""
         texts = {number: wire.text(value) for number, _, value in wire.fields(message) if isinstance(value, bytes)}
-        name, glob, step = texts.get(1), texts.get(2), texts.get(4)
+        self.define(texts.get(1), texts.get(2), texts.get(4))
+
+    def define(self, name: str | None, glob: str | None, step: str | None) -> None:
+        """Take in one definition: the step metric of a key, or of all keys that fit a glob."""
         if not step or (step not in self.known and len(self.known) == MAX_STEP_METRICS):
             return
         self.known.add(step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -93,6 +93,19 @@ class Table:
                     self.stamps[first + i] = stamp
         self._parse()
         return malformed
+
+    def add_texts(self, rows: Sequence[Mapping[str, bytes]]) -> None:
+        """Add rows that are at hand as JSON texts by key, and parse their numbers."""
+        for row in rows:
+            for name, text in row.items():
+                column = self._column(name) if len(name) <= MAX_NAME else None
+                if column is None:
+                    self.refused += 1
+                    continue
+                column.rows.append(self.rows)
+                column.texts.append(text)
+            self.rows += 1
+        self._parse()
 
     def _add_in_step(self, data: bytes, start: Ints, end: Ints, first: int) -> list[int]:
         """Add all records of the usual form; return the others."""

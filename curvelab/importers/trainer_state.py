@@ -8,7 +8,8 @@ plan (max_steps, num_train_epochs) and the logging, eval and save intervals.
 
 Damage
 ------
-A file that was cut anywhere is salvaged: every complete entry of log_history is kept. Entries without a step take the
+A file that was cut or damaged anywhere is salvaged: every complete entry of log_history is kept, those behind the
+damaged place too; what was dropped is said with its line and its bytes. Entries without a step take the
 step of the entry before. Values that are no numbers are counted, not kept.
 
 Names
@@ -35,7 +36,8 @@ from typing import Any
 
 import numpy as np
 
-from curvelab.importers._json_text import complete_items, decoded, number, parse
+from curvelab.importers._json_salvage import Gap, entries
+from curvelab.importers._json_text import decoded, number, parse
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log, RawSeries
 from curvelab.model.note import Note
@@ -49,6 +51,7 @@ _TOKEN_KEYS = ("num_input_tokens_seen", "num_tokens")
 _SETTINGS = (
     "max_steps", "num_train_epochs", "logging_steps", "eval_steps", "save_steps", "train_batch_size",
 )  # fmt: skip
+_LISTED = 20  # damaged places that get a note of their own
 _LARGEST_STEP = 2**53  # beyond this a step is no count but damage (streaming runs write 2^63-1 for "no end")
 
 
@@ -72,9 +75,7 @@ def read(source: Source) -> Log:
     if source.head.startswith(LFS_MARK):
         raise UnreadableError(source.path, "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
     state, notes = _state_of(source)
-    history = state.get("log_history")
-    if not isinstance(history, list):
-        raise UnreadableError(source.path, "holds no log_history list; nothing to read")
+    history = _history_of(source, state, notes)
     columns = _Columns()
     bad = 0
     for position, entry in enumerate(history):
@@ -117,24 +118,58 @@ def _state_of(source: Source) -> tuple[dict[str, Any], list[Note]]:
 
 def _salvaged(source: Source, text: str, why: str) -> tuple[dict[str, Any], list[Note]]:
     """The complete entries of a cut or damaged state file and the scalar fields around them."""
-    found = re.search(r'"log_history"\s*:\s*\[', text)
-    if not found:
+    opening = re.search(r'"log_history"\s*:\s*\[', text) or re.search(r'"log_history"|\{', text)
+    first = opening.end() if opening else len(text)
+    found = entries(text, first, plausible=lambda entry: "step" in entry)
+    if not found.items and '"log_history"' not in text:
         raise UnreadableError(source.path, f"no JSON ({why}) and no log_history in it; nothing to read")
-    items = list(complete_items(text, found.end() - 1))
-    state: dict[str, Any] = {"log_history": [item for _, item in items]}
-    around = text[: found.start()] + text[items[-1][0] if items else found.end() :]
+    state: dict[str, Any] = {"log_history": found.items}
+    around = text[: found.begin] + text[found.end :]
     for key in (*_SETTINGS, "global_step"):
         scalar = re.search(rf'"{key}"\s*:\s*(-?\d{{1,18}}(?:\.\d+)?)\s*[,}}\r\n]', around)
         if scalar:
             state[key] = float(scalar.group(1)) if "." in scalar.group(1) else int(scalar.group(1))
-    line = text.count("\n", 0, items[-1][0] if items else found.end()) + 1
-    note = Note(
-        level="warning",
-        text=f"cut or damaged ({why}); the {len(items)} complete entries before that were kept",
-        file=str(source.path),
-        line=line,
-    )
-    return state, [note]
+    gaps = [gap for gap in found.gaps if gap.end > found.begin]
+    gaps = gaps or [Gap(found.begin, found.begin)]  # the list is whole: the damage lies elsewhere in the file
+    notes = [
+        Note(
+            level="warning",
+            text=f"cut or damaged{f' ({why})' if gap is gaps[0] else ''}; {_dropped(text, gap)}"
+            f"{len(found.items)} complete entries kept",
+            file=str(source.path),
+            line=text.count("\n", 0, gap.start) + 1,
+        )
+        for gap in gaps[:_LISTED]
+    ]
+    if len(gaps) > _LISTED:
+        notes.append(_warning(source, f"{len(gaps) - _LISTED} more damaged places; {len(found.items)} entries kept"))
+    return state, notes
+
+
+def _dropped(text: str, gap: Gap) -> str:
+    size = len(text[gap.start : gap.end].encode("utf-8", "surrogatepass"))
+    count = max(1, text.count('"step"', gap.start, gap.end))
+    return f"{size:,} bytes (about {count} {'entry' if count == 1 else 'entries'}) dropped, " if size else ""
+
+
+def _history_of(source: Source, state: dict[str, Any], notes: list[Note]) -> list[Any]:
+    """The list of entries, also when its name is damaged.
+
+    Raises UnreadableError when there is none.
+    """
+    history = state.get("log_history")
+    if isinstance(history, list):
+        return history
+    others = [
+        (key, value)
+        for key, value in state.items()
+        if isinstance(value, list) and any(isinstance(entry, dict) and "step" in entry for entry in value)
+    ]
+    if len(others) != 1:
+        raise UnreadableError(source.path, "holds no log_history list; nothing to read")
+    key, entries_there = others[0]
+    notes.append(_warning(source, f"holds no log_history; took the {len(entries_there)} entries of {key[:40]!r} for it"))
+    return entries_there
 
 
 class _Columns:

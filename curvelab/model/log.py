@@ -14,6 +14,7 @@ from curvelab.model.note import Note
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+State = Literal["finished", "crashed", "running", "unknown"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class Log:
     settings   raw hyperparameters by the file that they were read from, the most trusted file first
     plan       planned optimizer steps, None when the file does not say
     finished   True: the file bears the mark of completion; False: it bears a mark of a crash; None: it does not say
+    said_state what the service that holds the run says of it, None for files; marks in the log itself are stronger
     exit_code  exit code in the log, where there is one (0 alone is no mark of completion)
     restarts   positions (`order`) at which the log itself says that a new process began
     identity   words the file has for the run: "id", "name", "project", "group"
@@ -75,6 +77,7 @@ class Log:
     plan: int | None = None
     reached: int | None = None
     finished: bool | None = None
+    said_state: State | None = None
     exit_code: int | None = None
     restarts: tuple[int, ...] = ()
     identity: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +90,3 @@ class Log:
     def find(self, name: str) -> RawSeries | None:
         """The series of a raw name, or None."""
         return next((s for s in self.series if s.name == name), None)
-
-
-State = Literal["finished", "crashed", "running", "unknown"]

@@ -43,6 +43,10 @@ class Curve:
     def __len__(self) -> int:
         return len(self.step)
 
+    def __repr__(self) -> str:
+        steps = f", steps {self.step.min()} to {self.step.max()}" if len(self) else ""
+        return f"<Curve {self.metric[:80]!r}: {len(self)} rows{steps}>"
+
     def take(self, rows: NDArray[Any]) -> Curve:
         """The rows of a boolean mask or an index array, as a new curve."""
         names = ("step", "value", "epoch", "tokens", "wall_time", "segment", "order", "raw", "origin")
@@ -162,12 +166,16 @@ class Run:
         curve = self.logged.get("train/loss")
         if curve is None or not len(curve):
             return 0
-        step = np.sort(curve.step)
+        step = curve.step if (curve.step[1:] >= curve.step[:-1]).all() else np.sort(curve.step)
         return 1 + int(np.count_nonzero(step[1:] != step[:-1]))
 
-    @cached_property
+    @property
     def frame(self) -> pd.DataFrame:
-        """The unified dataframe, one row a logged value (see curvelab.model.frame)."""
+        """The unified dataframe, one row a logged value (see curvelab.model.frame): a copy, to do with what one likes."""
+        return self._frame.copy()
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
         from curvelab.model.frame import frame_of
 
         return frame_of([self])
@@ -179,7 +187,7 @@ class Run:
         return wide_of(self)
 
     def __repr__(self) -> str:
-        return f"<Run {self.name}: {self.points} points, {len(self.logged)} metrics, {self.state}>"
+        return f"<Run {self.name[:80]}: {self.points} points, {len(self.logged)} metrics, {self.state}>"
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -52,4 +52,5 @@ def test_importer_card(one):
 
 def test_angle_brackets_do_not_become_tags():
     assert cards._escaped("eval_<set>_loss") == r"eval\_\<set>\_loss"
+    assert cards._escaped("a_b, `run-*.wandb`, c_d `e_f`") == r"a\_b, `run-*.wandb`, c\_d `e_f`"
     assert cards._general("from step {start_step:,} on, {share:.0%}") == "from step <start step> on, <share>"

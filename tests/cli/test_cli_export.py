@@ -93,7 +93,8 @@ def test_cells_that_look_like_formulas_are_quoted(call, write_state):
         read = pd.read_csv(io.StringIO(call("export", state, *arguments).out))
         assert set(read["run"]) == {"'=cmd"}
     read = pd.read_csv(io.StringIO(call("export", state).out), keep_default_na=False)
-    assert sorted(read["raw_name"]) == sorted(["'" + name for name in names[:6]] + ["'=1+1", "plain"])
+    cleaned = ["x", "x (2)"]  # a tab and a carriage return never come as far as here
+    assert sorted(read["raw_name"]) == sorted(["'" + name for name in names[:4]] + cleaned + ["'=1+1", "plain"])
 
 
 def test_several_runs_and_an_unreadable_one(call, write_state, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,59 @@ def test_the_salvage_note_names_file_line_and_what_was_kept(tmp_path):
     assert note.file.endswith("trainer_state.json")
     assert note.line > 1
     assert "2 complete entries" in note.text
+
+
+@pytest.mark.parametrize("indent", [2, None])
+@pytest.mark.parametrize("flip", [0x01, 0x02, 0x20, 0x80])
+def test_a_flipped_bit_anywhere_costs_the_entry_it_touches_and_no_more_than_one_neighbour(tmp_path, indent, flip):
+    raw = json.dumps(state_of([3.0 - i / 10 for i in range(8)], evals={40: 2.5}), indent=indent).encode()
+    starts = [match.start() for match in re.finditer(rb'\{\s*"epoch"', raw)]
+    assert len(starts) == 10
+    whole = rows_of(read_text(tmp_path, raw))
+    for place in range(len(raw)):
+        touched = sum(start <= place for start in starts) - 1  # -1 before the first entry
+        log = read_text(tmp_path, raw[:place] + bytes([raw[place] ^ flip]) + raw[place + 1 :])
+        kept = rows_of(log)
+        lost = [i for i, entry in enumerate(whole) if entry not in kept]
+        assert all(abs(i - touched) <= 1 for i in lost) and len(lost) <= 2, (place, lost, touched)
+        if any(i != touched for i in lost):
+            assert log.damage, place
+
+
+def rows_of(log) -> list[frozenset[tuple[str, int, float]]]:
+    """The values of each entry: (key, step, value)."""
+    entries: dict[int, set[tuple[str, int, float]]] = {}
+    for series in log.series:
+        for order, step, value in zip(series.order, series.step, series.value, strict=True):
+            entries.setdefault(int(order), set()).add((series.name, int(step), float(value)))
+    return [frozenset(entries[order]) for order in sorted(entries)]
+
+
+def test_entries_behind_a_damaged_place_are_kept_and_the_loss_is_said(tmp_path):
+    text = json.dumps(state_of([3.0 - i / 100 for i in range(200)], max_steps=4000), indent=1)
+    place = text.index('"step": 500')
+    log = read_text(tmp_path, text[:place] + "@" + text[place + 1 :])
+    assert len(log.find("loss")) == 199
+    assert log.plan == 4000
+    (note,) = log.damage
+    assert note.line == text[: text.rindex("{", 0, place)].count("\n") + 1
+    assert "(about 1 entry) dropped, 200 complete entries kept" in note.text
+
+
+def test_many_damaged_places_are_summed_up(tmp_path):
+    text = re.sub(r'"step": (\d+)00}', r'"step": @\g<1>00}', json.dumps(state_of([2.0] * 300)))
+    log = read_text(tmp_path, text)
+    assert len(log.find("loss")) == 270
+    assert len(log.damage) == 21
+    assert log.damage[-1].text.startswith("10 more damaged places")
+
+
+@pytest.mark.parametrize("hostile", ['{"a": ', '{"', '{"step": 1, "b": [', "[" * 9])
+def test_a_hostile_list_costs_no_time(tmp_path, hostile):
+    start = time.perf_counter()
+    log = read_text(tmp_path, '{"log_history": [{"step": 1, "loss": 2.0}, ' + hostile * 200_000)
+    assert len(log.find("loss")) == 1
+    assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le-bom"])
