@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import shutil
 import signal
 import socket
@@ -45,8 +46,6 @@ class Recorded:
 
 def prepare(folder: Path) -> None:
     """Let this process train inside `folder`, on one thread, under the name of no real machine."""
-    import os
-
     os.chdir(folder)
     socket.gethostname = lambda: HOST  # names the event file and its folder
     torch.set_num_threads(1)

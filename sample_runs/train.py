@@ -4,31 +4,22 @@
 
 Every scenario in SCENARIOS is a real run of the Hugging Face Trainer on the CPU that logs to
 trainer_state.json, TensorBoard and W&B (offline) at once. Nothing is downloaded: the text comes
-from a seeded grammar, the model reads bytes. Only the logs are kept, no weights. The logs name the
-host `trainer` and the user `user`, whoever runs the script.
+from a seeded grammar, the model reads bytes. Only the logs are kept, no weights (see recording.py).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
 import os
 import random
-import shutil
 import signal
-import socket
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-import wandb
+from recording import Recorded, prepare, record, start_wandb
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -39,7 +30,6 @@ from transformers import (
     set_seed,
 )
 
-HOST, USER = "trainer", "user"
 VOCABULARY = 260  # 256 bytes and four special tokens
 BAD_TOKEN = 259  # a special token that no text uses
 BLOCK = 64  # tokens per sample
@@ -167,18 +157,12 @@ def killed(after: int) -> Cause:
     return lambda job: job.callbacks.append(Kill(after))
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """One sample run: its cause, its settings and what a reader of the logs must find."""
+@dataclass(frozen=True, kw_only=True)
+class Scenario(Recorded):
+    """One sample run: what is tampered with, and its settings on top of DEFAULTS."""
 
-    cause: str
-    verdict: str
     tamper: Cause = no_fault
-    seed: int = 7
     samples: int = 0  # training samples; 0: enough for one epoch
-    settings: dict[str, Any] = field(default_factory=dict)  # on top of DEFAULTS
-    state: str = "finished"
-    findings: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
 
 DEFAULTS: dict[str, Any] = {
@@ -271,28 +255,15 @@ class TamperedTrainer(Trainer):
 
 def train(name: str, folder: Path) -> None:
     """Train one scenario inside `folder`, in a process of its own (it may not survive it)."""
-    os.chdir(folder)
-    socket.gethostname = lambda: HOST  # names the event file and its folder
-    torch.set_num_threads(1)
+    prepare(folder)
     scenario = SCENARIOS[name]
     set_seed(scenario.seed)
-    settings = DEFAULTS | scenario.settings
+    settings = DEFAULTS | dict(scenario.settings)
     settings["save_steps"] = settings["eval_steps"]
     samples = scenario.samples or settings["max_steps"] * settings["per_device_train_batch_size"]
     job = Job(make_model(), make_samples(samples, scenario.seed), make_samples(256, scenario.seed + 1))
     scenario.tamper(job)
-    no_traces = wandb.Settings(
-        host=HOST,
-        username=USER,
-        console="off",
-        silent=True,
-        disable_git=True,
-        disable_code=True,
-        x_disable_machine_info=True,
-        x_transaction_log_flush_interval=2.0,  # these runs last seconds; the default is 15
-    )
-    run = wandb.init(project="tiny-language", name=name, mode="offline", settings=no_traces)
-    run.define_metric("*", summary="none")  # halves the file
+    run = start_wandb(name)
     trainer = TamperedTrainer(
         model=job.model,
         args=TrainingArguments(
@@ -315,52 +286,5 @@ def train(name: str, folder: Path) -> None:
     run.finish()
 
 
-def keep_logs(name: str, source: Path, target: Path) -> None:
-    """Copy the logs of a run, and nothing else, from where it was trained; write what they must show."""
-    shutil.rmtree(target, ignore_errors=True)
-    states = [source / "trainer_state.json"]
-    if not states[0].exists():
-        states = list(source.glob("checkpoint-*/trainer_state.json"))
-    for log in [*states, *source.glob("runs/*/events.out.tfevents.*"), *source.glob("wandb/offline-run-*/*.wandb")]:
-        copy = target / log.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log, copy)
-    scenario = SCENARIOS[name]
-    versions = f"transformers {transformers.__version__}, torch {torch.__version__}, wandb {wandb.__version__}"
-    lines = [
-        f"cause = {json.dumps(scenario.cause)}",
-        f'made_by = "sample_runs/train.py {name} (seed {scenario.seed}; {versions})"',
-        f'verdict = "{scenario.verdict}"',
-        f'state = "{scenario.state}"',
-    ]
-    for pattern, steps in scenario.findings.items():
-        lines += ["", f"[findings.{pattern}]", *(f"{key} = {value}" for key, value in steps.items())]
-    (target / "expected.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train the named scenarios (all without a name), one process each."""
-    parser = argparse.ArgumentParser(description="Train the sample runs and keep their logs.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(SCENARIOS)} (default: all)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where the folders are written")
-    options = parser.parse_args(arguments)
-    for name in options.names:
-        if name not in SCENARIOS:
-            parser.error(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
-    for name in options.names or SCENARIOS:
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.monotonic()
-            process = multiprocessing.get_context("spawn").Process(target=train, args=(name, Path(folder)))
-            process.start()
-            process.join()
-            crashed = process.exitcode == -signal.SIGKILL
-            if process.exitcode and not (crashed and SCENARIOS[name].state == "crashed"):
-                return 1
-            time.sleep(3 if crashed else 0)  # the W&B service outlives a killed process for a moment
-            keep_logs(name, Path(folder), options.out / name)
-            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(record("train.py", SCENARIOS, train, Path(__file__).parent))

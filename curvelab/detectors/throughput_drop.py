@@ -13,7 +13,8 @@ The same run costs more from then on. Usual causes: a GPU that throttles or is s
 Look-alikes
 -----------
 A slow first log (compilation, cache). A pause for an eval or a checkpoint. A short dip that recovers. Steps of a few
-milliseconds, whose time is that of the logger.
+milliseconds, whose time is that of the logger. Steps of a policy whose completions grow: each takes as long as it writes,
+so the speed is reckoned at the length of the start.
 
 When it is wrong
 ----------------
@@ -82,10 +83,13 @@ def _more_workers(facts: Facts) -> Iterator[Change]:
         yield Change(setting="dataloader_num_workers", from_=workers, to=4)
 
 
-def _example(name: str, after: float, fires: bool, until: int = 80) -> Example:
+def _example(name: str, after: float, fires: bool, until: int = 80, longer: float = 0.0) -> Example:
     def build() -> Run:
         speed = 20_000 * np.exp(synth.noise(80, 0.06, seed=8))
         speed[40:until] *= after
+        if longer:
+            length = np.where(np.arange(80) < 40, 200.0, longer * 200.0)
+            return synth.run_of(synth.decay(80), more={"train/step_time": 1e4 / speed, LENGTH: length})
         return synth.run_of(synth.decay(80), more={"train/tokens_per_second": speed})
 
     return Example(name, build, fires=fires, onset=(195, 215) if fires else None)
@@ -102,6 +106,8 @@ def _example(name: str, after: float, fires: bool, until: int = 80) -> Example:
         _example("by a third", 0.67, True),
         _example("by a tenth", 0.9, False),
         _example("a dip that recovers", 0.5, False, until=55),
+        _example("to a half, with completions twice as long", 0.5, False, longer=2.0),
+        _example("to a half, with completions half as long", 0.5, True, longer=0.5),
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
