@@ -175,12 +175,13 @@ def _begins(finding: Finding) -> tuple[int, str]:
 
 
 def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) -> str:
-    """The pattern that names the run: the root curve pattern, else the worst run pattern, else healthy or not-assessed."""
-    serious = [f for f in story if f.severity != "info"]
-    for kind in ("curve", "run"):
-        roots = [f for f in serious if detector_of(f.pattern).kind == kind and f.explained_by is None]
-        if roots:
-            return min(roots, key=lambda f: f.confidence <= DOUBTED).pattern  # the first of those that are not doubted
+    """The pattern that names the run: the root curve pattern, else the worst run pattern, else healthy or not-assessed.
+
+    A doubted one, such as clipping by a threshold that was assumed, gives way to any that is not.
+    """
+    roots = [f for f in story if f.severity != "info" and f.explained_by is None]
+    if roots:  # the first of the story, which is told worst first
+        return min(roots, key=lambda f: (f.confidence <= DOUBTED, detector_of(f.pattern).kind != "curve")).pattern
     asked = [o for o in outcomes if _judges_learning(detector_of(o.pattern))]
     looked = [o for o in asked if o.status in ("clear", "found")]
     enough = min(ENOUGH_CHECKS, len(asked)) or 1

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -99,6 +100,19 @@ def test_info_names_no_run_and_run_patterns_come_after_curve_patterns(monkeypatc
 
     pretend(monkeypatch, one=(one, {"kind": kind}), quiet=(quiet, {}), still=(still, {}))
     assert diagnose(RUN).verdict == verdict
+
+
+def test_a_doubted_curve_pattern_names_no_run_that_has_a_certain_run_pattern(monkeypatch):
+    def doubted(facts, limits):
+        yield msgspec.structs.replace(finding(5), confidence=0.5)
+
+    def certain(facts, limits):
+        yield finding(20)
+
+    pretend(monkeypatch, doubted=(doubted, {}), certain=(certain, {"kind": "run"}))
+    assert diagnose(RUN).verdict == "certain"
+    pretend(monkeypatch, doubted=(doubted, {}))
+    assert diagnose(RUN).verdict == "doubted"
 
 
 def test_too_little_data_is_not_called_healthy():
