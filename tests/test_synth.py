@@ -8,8 +8,7 @@ import pytest
 from curvelab.catalogue import detectors
 from curvelab.diagnosis import diagnose
 from curvelab.model.options import Options
-from curvelab.synth.families import FAMILIES, HEALTHY, sample
-from curvelab.synth.faults import FAULTS
+from curvelab.synth.families import FAMILIES, FAULTS, HEALTHY, sample
 from curvelab.synth.healthy import is_healthy
 from curvelab.synth.parts import CURVE_PATTERNS, NOISES, noise_of_kind
 

@@ -19,6 +19,7 @@ Each store's own library finds them where its users keep them (environment, ~/.a
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
@@ -38,6 +39,7 @@ from curvelab.model.errors import UnreadableError
 from curvelab.remote.fetched import Fetched, Progress
 from curvelab.remote.labels import Label
 
+LIBRARIES = ("fsspec", "s3fs", "gcsfs", "huggingface_hub")
 EXTRAS = {"s3": "s3", "gs": "gcs", "hf": "hf"}
 
 # Judgement, all of them: what fits a disk and an hour on a common line.
@@ -130,6 +132,9 @@ def fetch_objects(url: str, progress: Progress | None = None) -> Iterator[Fetche
 def _opened(url: str) -> _Store:
     scheme = url.partition("://")[0].lower()
     extra = EXTRAS.get(scheme, "s3")
+    for library in LIBRARIES:
+        # with no handler at all, Python prints their tracebacks; what matters of them is in our one line
+        logging.getLogger(library).addHandler(logging.NullHandler())
     try:
         import fsspec
 

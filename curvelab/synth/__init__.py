@@ -3,7 +3,8 @@
     curves      parts to build a run from by hand
     parts       the same parts drawn at random: shape, noise, schedule, evals, norms
     healthy     families of runs in which nothing is wrong
-    faults      families of runs with one fault, strong or weak, and its look-alikes
+    faults      families of runs with one fault of the loss, strong or weak, and its look-alikes
+    gradient_faults   the same for gradients and NaN
     families    all families by name; sample(name, seed)
 """
 

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.random import Generator
 
 from curvelab.synth import healthy
-from curvelab.synth.faults import FAULTS
+from curvelab.synth.faults import LOSS_FAULTS
+from curvelab.synth.gradient_faults import GRADIENT_FAULTS
 from curvelab.synth.parts import Labelled
 
 Family = Callable[[Generator], Labelled]
 
 HEALTHY: dict[str, Family] = {f"healthy-{name}": healthy.family(shape) for name, shape in healthy.SHAPES.items()}
+FAULTS: dict[str, Family] = {**LOSS_FAULTS, **GRADIENT_FAULTS}
 FAMILIES: dict[str, Family] = {**HEALTHY, **FAULTS}
 
 

@@ -1,4 +1,4 @@
-"""Families of runs with one fault of any strength. Strong ones are labelled yes, look-alikes no, between them unsure.
+"""Families of runs with one fault of the loss, of any strength. Strong ones are labelled yes, look-alikes no, between them unsure.
 
 The truth is read off the curves without their noise, by the definition of the pattern. Two families a pattern, made in
 different ways: what is fitted on one can be tested on the other.
@@ -12,18 +12,18 @@ import numpy as np
 from numpy.random import Generator
 
 from curvelab.synth.healthy import exponential, healthy_draft, linear, power_law
-from curvelab.synth.parts import CURVE_PATTERNS, LEVELS, Draft, Floats, Labelled, draft, length, log_uniform, places
+from curvelab.synth.parts import LEVELS, Draft, Floats, Labelled, draft, length, log_uniform, places
 
 Build = Callable[[Generator], Labelled]
 SHAPES = (exponential, power_law, linear)
 
 
-def _base(rng: Generator, fewest: int = 30, most: int = 3000, quiet: float = 0.4) -> Draft:
+def spoilt(rng: Generator, fewest: int = 30, most: int = 3000, quiet: float = 0.4) -> Draft:
     """A healthy run to spoil: rather quiet, since a fault that noise hides has no sure label."""
     return healthy_draft(rng, SHAPES[rng.integers(len(SHAPES))], (fewest, most), quiet)
 
 
-def _flat_base(rng: Generator, level: Floats, schedules: tuple[str, ...] = ("constant",), quiet: float = 0.2) -> Draft:
+def standing(rng: Generator, level: Floats, schedules: tuple[str, ...] = ("constant",), quiet: float = 0.2) -> Draft:
     """A run around a loss of one's own, float64[n], that begins at about 1."""
     return draft(rng, level, log_uniform(rng, *LEVELS), schedules, quiet)
 
@@ -37,7 +37,7 @@ def _evaluated(rng: Generator, one: Draft, fewest: int = 6) -> None:
 
 def _rises(rng: Generator, shape: Callable[[Floats], Floats]) -> Labelled:
     """Eval falls to a minimum and rises by `shape` of the rest of the run, 0 to 1; train goes on falling."""
-    one = _base(rng, 40)
+    one = spoilt(rng, 40)
     _evaluated(rng, one, 8)
     turn, rise = rng.uniform(0.15, 0.6), log_uniform(rng, 0.01, 1.0)
     start = one.eval_level[0]
@@ -65,7 +65,7 @@ def memorised(rng: Generator) -> Labelled:
 def barely_falls(rng: Generator) -> Labelled:
     """The loss falls by next to nothing, or by a little more."""
     n, fall = length(rng, 30, 3000), log_uniform(rng, 0.001, 0.2)
-    one = _flat_base(rng, 1 - fall * places(n) ** rng.uniform(0.5, 1.0), ("constant", "cosine", "linear"))
+    one = standing(rng, 1 - fall * places(n) ** rng.uniform(0.5, 1.0), ("constant", "cosine", "linear"))
     one.fault("underfitting", fall, yes=fall <= 0.025, holds=fall <= 0.03, no=fall >= 0.05, onset=(0.0, 0.1))
     one.unsure("plateau")
     return one.finished(rng)
@@ -100,7 +100,7 @@ def falls_then_flat(rng: Generator) -> Labelled:
     t, floor = places(n), rng.uniform(0.2, 0.8)
     level = floor + (1 - floor) * np.clip(1 - t / begin, 0, 1) ** 2
     level = level * (1 - slope) ** (3 * np.clip(t - begin, 0, None))
-    return _stands(rng, _flat_base(rng, level), begin, slope)
+    return _stands(rng, standing(rng, level), begin, slope)
 
 
 def rate_gone_early(rng: Generator) -> Labelled:
@@ -109,7 +109,7 @@ def rate_gone_early(rng: Generator) -> Labelled:
     t, floor = places(n), rng.uniform(0.2, 0.7)
     level = floor + (1 - floor) * np.exp(-3 * np.minimum(t, begin) / begin)
     level = level * (1 - slope) ** (3 * np.clip(t - begin, 0, None))
-    one = _flat_base(rng, level)
+    one = standing(rng, level)
     one.rate = log_uniform(rng, 1e-6, 1e-3) * (0.001 + 0.5 * (1 + np.cos(np.pi * np.minimum(1, t / begin))))
     return _stands(rng, one, begin - 0.05, slope)
 
@@ -127,14 +127,14 @@ def _teeth(rng: Generator, one: Draft, wave: Floats) -> Labelled:
 
 
 def regular_teeth(rng: Generator) -> Labelled:
-    one = _base(rng, 80)
+    one = spoilt(rng, 80)
     cycles = rng.uniform(5, min(40, one.points / 8))
     return _teeth(rng, one, np.abs((one.t * cycles) % 1 * 2 - 1))
 
 
 def restart_teeth(rng: Generator) -> Labelled:
     """Each restart of the learning rate throws the loss up; then it falls again."""
-    one = _base(rng, 80)
+    one = spoilt(rng, 80)
     cycle = one.t * rng.integers(5, max(6, min(20, one.points // 10))) % 1
     one.rate = log_uniform(rng, 1e-6, 1e-3) * (0.02 + 0.5 * (1 + np.cos(np.pi * cycle)))
     one.schedule = "restarts"
@@ -143,7 +143,7 @@ def restart_teeth(rng: Generator) -> Labelled:
 
 def _jumps(rng: Generator, recovery: float) -> Labelled:
     """One to six isolated jumps; `recovery` is the share of a jump that is left at the next point."""
-    one = _base(rng, 60)
+    one = spoilt(rng, 60)
     n, height = one.points, log_uniform(rng, 0.1, 6.0)
     count = int(rng.integers(1, 2 + min(5, n // 60)))
     at = np.sort(rng.choice(np.arange(int(0.12 * n), int(0.95 * n), max(8, n // 20)), count, replace=False))
@@ -171,7 +171,7 @@ def jumps_that_fade(rng: Generator) -> Labelled:
 
 def _climbs(rng: Generator, path: Callable[[Floats, float], Floats]) -> Labelled:
     """From some place on the loss climbs along `path` (0 to 1) by a share of what it had learned, eval with it."""
-    one = _base(rng, 40)
+    one = spoilt(rng, 40)
     turn, lost = rng.uniform(0.3, 0.85), log_uniform(rng, 0.03, 3.0)
     best = float(np.interp(turn, one.t, one.level))
     top = best + lost * (one.level[0] - best)
@@ -196,127 +196,9 @@ def ramps(rng: Generator) -> Labelled:
     return _climbs(rng, lambda x, speed: np.minimum(1, x / (3 * speed)))
 
 
-def becomes_nan(rng: Generator) -> Labelled:
-    """Loss and norm are NaN from some place on."""
-    one = _base(rng, 12)
-    place = int(rng.uniform(0.05, 0.95) * one.points)
-    loss = one.loss
-    loss[place:] = np.nan
-    if one.norms is not None:
-        one.norms[place:] = np.nan
-    one.fault("non-finite", 1.0, yes=True, holds=True, no=False, onset=(place / one.points, (place + 1) / one.points))
-    one.unsure(*(name for name in CURVE_PATTERNS if name != "non-finite"))
-    return one.finished(rng, loss)
-
-
-def masked_nan(rng: Generator) -> Labelled:
-    """A filter logs 0.0 for a NaN loss, beside a NaN norm; or the loss scaler skips one early step, which is no fault."""
-    one = _base(rng, 40)
-    one.norms = np.ones(one.points) if one.norms is None else one.norms
-    loss, searching = one.loss, rng.random() < 0.3
-    place = int(rng.uniform(0.02, 0.06) * one.points) if searching else int(rng.uniform(0.1, 0.95) * one.points)
-    if searching:
-        one.norms[place], one.config["fp16"] = np.nan, True
-    else:
-        loss[place:], one.norms[place:] = 0.0, np.nan
-        one.unsure(*CURVE_PATTERNS)
-    one.fault(
-        "non-finite", float(not searching), yes=not searching, holds=not searching, no=searching,
-        onset=(place / one.points, (place + 1) / one.points),
-    )  # fmt: skip
-    if searching:
-        one.labels["healthy"] = "yes"
-    return one.finished(rng, loss)
-
-
-def _clipped(rng: Generator, one: Draft, clip: float) -> Labelled:
-    norms = one.norms
-    assert norms is not None
-    one.labels["exploding-gradients"] = "unsure"
-    real = float(np.mean(norms[one.points // 8 :] >= clip * 0.999))
-    one.fault("clip-saturation", real, yes=real >= 0.82, holds=real >= 0.8, no=real <= 0.76, onset=(0.0, 0.15))
-    return one.finished(rng)
-
-
-def norms_over_the_clip(rng: Generator) -> Labelled:
-    """Norms logged before clipping stand above the threshold on a share of the logs."""
-    one = _base(rng, 30)
-    share = rng.uniform(0.4, 1.0)
-    one.norms = one.level[0] * log_uniform(rng, 0.05, 50) * np.exp(rng.uniform(0.05, 0.6) * rng.normal(size=one.points))
-    one.clip = float(np.quantile(one.norms, 1 - share)) * (rng.uniform(0.1, 1) if share > 0.95 else 1.0)
-    return _clipped(rng, one, one.clip)
-
-
-def norms_at_the_clip(rng: Generator) -> Labelled:
-    """Norms logged after clipping stick at the threshold."""
-    one = _base(rng, 30)
-    share = rng.uniform(0.4, 1.0)
-    free = np.exp(rng.uniform(0.05, 0.6) * rng.normal(size=one.points))
-    one.clip = one.level[0] * log_uniform(rng, 0.1, 5)
-    one.norms = np.minimum(free / float(np.quantile(free, 1 - share)), 1.0) * one.clip * (1 - 1e-6)
-    return _clipped(rng, one, one.clip)
-
-
-def _stuck(rng: Generator, rises: bool) -> Draft:
-    """A run that learns a little, then stands still or gets worse, with gradient norms."""
-    n = length(rng, 40, 3000)
-    t = places(n)
-    level = 0.6 + 0.4 * np.exp(-8 * t) + (rng.uniform(0.2, 0.6) * np.clip(t - 0.5, 0, None) if rises else 0)
-    one = _flat_base(rng, level)
-    one.norms, one.clip = log_uniform(rng, 0.1, 10) * one.level[0] * np.exp(0.3 * rng.normal(size=n)), None
-    one.unsure("plateau", "underfitting", "divergence", "overfitting", "eval-stall", "spikes")
-    return one
-
-
-def norm_climbs(rng: Generator) -> Labelled:
-    """The level of the norm rises many times over and stays; the loss does not improve."""
-    one = _stuck(rng, rises=bool(rng.integers(2)))
-    assert one.norms is not None
-    turn, times = rng.uniform(0.4, 0.8), log_uniform(rng, 1.2, 1000)
-    one.norms = one.norms * times ** np.clip((one.t - turn) / 0.1, 0, 1)
-    one.fault("exploding-gradients", times, yes=times >= 12, holds=times >= 10, no=times <= 3, onset=(turn - 0.03, turn + 0.12))
-    return one.finished(rng)
-
-
-def norm_with_a_tail(rng: Generator) -> Labelled:
-    """A share of the norms exceeds ten times their median."""
-    one = _stuck(rng, rises=False)
-    assert one.norms is not None
-    share = rng.uniform(0.0, 0.45)
-    far = rng.random(one.points) < share
-    one.norms = np.where(far, one.norms * log_uniform(rng, 30, 1000), one.norms)
-    later = one.norms[one.points // 10 :]
-    real = float(np.mean(later > 10 * np.median(later)))
-    one.fault("exploding-gradients", real, yes=real >= 0.22, holds=real >= 0.2, no=real <= 0.15, onset=(0.0, 0.25))
-    return one.finished(rng)
-
-
-def _dies(rng: Generator, begin: float) -> Labelled:
-    """The norm is next to nothing from the place `begin` on, and the loss stands still from there."""
-    n, tiny = length(rng, 30, 3000), log_uniform(rng, 1e-9, 0.1)
-    t = places(n)
-    level = 0.7 + 0.3 * np.exp(-5 * np.minimum(t, begin))
-    one = _flat_base(rng, level, quiet=0.1)
-    one.clip, one.norms = None, one.level[0] * np.exp(0.3 * rng.normal(size=n))
-    one.norms[t >= begin] *= tiny
-    border = 1e-3 if begin else 1e-4
-    onset = (begin - 0.02, begin + 0.05)
-    one.fault("vanishing-gradients", tiny, yes=tiny <= 5e-5, holds=tiny <= border, no=tiny >= 2e-3, onset=onset)
-    one.unsure("plateau", "underfitting", "eval-stall")
-    return one.finished(rng)
-
-
-def dead_from_the_start(rng: Generator) -> Labelled:
-    return _dies(rng, 0.0)
-
-
-def dies_on_the_way(rng: Generator) -> Labelled:
-    return _dies(rng, rng.uniform(0.1, 0.6))
-
-
 def _stalls(rng: Generator, wave: float) -> Labelled:
     """Eval follows the train loss by a small share only, and may swing a little."""
-    one = _base(rng, 60)
+    one = spoilt(rng, 60)
     _evaluated(rng, one, 8)
     follows = rng.uniform(0.0, 0.8)
     train = np.interp(one.eval_t, one.t, one.level)
@@ -341,11 +223,10 @@ def eval_drifts(rng: Generator) -> Labelled:
     return _stalls(rng, rng.uniform(0.0, 0.015))
 
 
-FAULTS: dict[str, Build] = {
+LOSS_FAULTS: dict[str, Build] = {
     build.__name__.replace("_", "-"): build
     for build in (
         hockey_stick, memorised, barely_falls, at_chance, falls_then_flat, rate_gone_early, regular_teeth, restart_teeth,
-        jumps, jumps_that_fade, climbs, ramps, becomes_nan, masked_nan, norms_over_the_clip, norms_at_the_clip,
-        norm_climbs, norm_with_a_tail, dead_from_the_start, dies_on_the_way, eval_stands, eval_drifts,
+        jumps, jumps_that_fade, climbs, ramps, eval_stands, eval_drifts,
     )
 }  # fmt: skip
