@@ -1,6 +1,6 @@
 """The TensorBoard importer against tbparse: time and memory growth at 10k, 100k and 1M points.
 
-    python benchmarks/read_tensorboard.py [POINTS ...]
+    python tests/benchmarks/read_tensorboard.py [POINTS ...]
 
 Every reading is a process of its own, so that peak memory and caches are its own; the two readers take turns, and the
 ratio is of the medians (CPU seconds, imports excluded). `wide` is the weak spot: 300 tags of one length.

@@ -1,6 +1,6 @@
 """How fast offline .wandb files are read, against the reader of wandb 0.29 (gone since 0.30).
 
-    python benchmarks/wandb_file.py --rows 200000 --peer /opt/wandb029/bin/python
+    python tests/benchmarks/wandb_file.py --rows 200000 --peer VENV/bin/python
 
 The peer is a Python with `wandb==0.29.*`: its DataStore, its protobuf classes, json and a DataFrame. Both sides run in
 processes of their own, in turns; times are CPU seconds of reading alone (imports excluded), medians. Trust the ratio.
