@@ -61,6 +61,17 @@ class Facts:
         value = self.rate.value
         return float(running_median(value, 5).max()) if len(value) >= 5 else float(value.max()) if len(value) else 0.0
 
+    @cached_property
+    def usual_rate(self) -> float:
+        """Low end of the usual learning rates for what is trained: 1e-5 for full fine-tuning, 1e-4 for LoRA."""
+        return 1e-4 if self.setting("r") else 1e-5
+
+    @cached_property
+    def rate_is_low(self) -> bool:
+        """Whether a higher learning rate may be the cure: it is below the usual ones, or unknown."""
+        rate = self.setting("learning_rate")
+        return not isinstance(rate, float) or rate < self.usual_rate
+
     def rate_jump(self, step: int) -> tuple[int, float, float] | None:
         """(step, before, after) where the logged rate jumps up at least threefold from one log to the next near `step`.
 

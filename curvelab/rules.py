@@ -62,6 +62,17 @@ def scaled(setting: str, factor: float) -> Callable[[Facts, Finding], Iterable[C
     return propose
 
 
+def at_least(setting: str, least: float) -> Callable[[Facts, Finding], Iterable[Change]]:
+    """Propose `least` for a setting that is lower or not in the log."""
+
+    def propose(facts: Facts, finding: Finding) -> Iterable[Change]:
+        now = facts.setting(setting)
+        if now is None or (isinstance(now, int | float) and now < least):
+            yield Change(setting=setting, from_=now, to=least)
+
+    return propose
+
+
 @dataclass(frozen=True)
 class Remedy:
     """One piece of advice. `propose` computes new values from the evidence; `applies` says for which runs it is meant.

@@ -34,7 +34,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Run
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, at_least, detector, scaled, threshold
 from curvelab.signals.noise import running_median
 
 WINDOW = 5  # logs whose median is the level
@@ -57,12 +57,6 @@ def _clip_higher(facts: Facts, finding: Finding) -> Iterator[Change]:
     yield Change(setting="epsilon_high", from_=facts.setting("epsilon_high"), to=0.28)
 
 
-def _temperature(facts: Facts, finding: Finding) -> Iterator[Change]:
-    now = facts.setting("temperature")
-    if now is None or (isinstance(now, int | float) and now < 1.0):
-        yield Change(setting="temperature", from_=now, to=1.0)
-
-
 REMEDIES = (
     Remedy(
         title="Clip higher: epsilon_high 0.28",
@@ -78,7 +72,7 @@ REMEDIES = (
         when_not="It was sampled so already.",
         cost="rerun",
         source="TRL training FAQ; axolotl docs",
-        propose=_temperature,
+        propose=at_least("temperature", 1.0),
     ),
     Remedy(
         title="Lower the learning rate by 2 to 5x",

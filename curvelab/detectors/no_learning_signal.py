@@ -32,9 +32,9 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.finding import Finding, Level, Measured, Span
 from curvelab.model.run import Curve, Run
-from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, at_least, detector, threshold
 from curvelab.signals.noise import running_median
 
 SHARE, SPREAD = "train/frac_reward_zero_std", "train/reward_std"
@@ -51,18 +51,6 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _generations(facts: Facts, finding: Finding) -> Iterator[Change]:
-    now = facts.setting("num_generations")
-    if now is None or (isinstance(now, int) and now < 16):
-        yield Change(setting="num_generations", from_=now, to=16)
-
-
-def _temperature(facts: Facts, finding: Finding) -> Iterator[Change]:
-    now = facts.setting("temperature")
-    if now is None or (isinstance(now, int | float) and now < 1.0):
-        yield Change(setting="temperature", from_=now, to=1.0)
-
-
 REMEDIES = (
     Remedy(
         title="Choose prompts of middle difficulty: drop those that are always or never solved (dynamic sampling)",
@@ -77,7 +65,10 @@ REMEDIES = (
         when_not="The reward function itself gives the same value to everything: check it first.",
         cost="rerun",
         source="axolotl docs; TRL training FAQ",
-        propose=lambda facts, finding: (*_generations(facts, finding), *_temperature(facts, finding)),
+        propose=lambda facts, finding: (
+            *at_least("num_generations", 16)(facts, finding),
+            *at_least("temperature", 1.0)(facts, finding),
+        ),
     ),
     Remedy(
         title="Grade the reward: partial credit, format and correctness apart",

@@ -74,12 +74,6 @@ def _rate_was_gone(facts: Facts, finding: Finding) -> bool:
     return facts.rate_gone is not None and facts.rate_gone <= (finding.start_step or 0) + 0.1 * facts.length
 
 
-def _rate_is_low(facts: Facts, finding: Finding) -> bool:
-    """Whether a higher rate may be the cure: it is below the usual range for what is trained, or unknown."""
-    rate = facts.setting("learning_rate")
-    return not isinstance(rate, float) or rate < (1e-4 if facts.setting("r") else 1e-5)
-
-
 def _rate_was_on(facts: Facts, finding: Finding) -> bool:
     return not _rate_was_gone(facts, finding)
 
@@ -116,7 +110,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
         propose=scaled("learning_rate", 3),
-        applies=lambda facts, finding: _rate_was_on(facts, finding) and _rate_is_low(facts, finding),
+        applies=lambda facts, finding: _rate_was_on(facts, finding) and facts.rate_is_low,
     ),
 )
 

@@ -59,19 +59,9 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _rate_is_low(facts: Facts, finding: Finding) -> bool:
-    rate = facts.setting("learning_rate")
-    return not isinstance(rate, float) or rate < _usual(facts)
-
-
-def _usual(facts: Facts) -> float:
-    """The low end of the usual learning rates: 1e-5 for full fine-tuning, 1e-4 for LoRA."""
-    return 1e-4 if facts.setting("r") else 1e-5
-
-
 def _usual_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
     rate = facts.setting("learning_rate")
-    to = max(_usual(facts), float(f"{4 * rate:.2g}")) if isinstance(rate, float) else _usual(facts)
+    to = max(facts.usual_rate, float(f"{4 * rate:.2g}")) if isinstance(rate, float) else facts.usual_rate
     yield Change(setting="learning_rate", from_=rate, to=to)
 
 
@@ -83,7 +73,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook; Unsloth, LoRA hyperparameters guide",
         propose=_usual_rate,
-        applies=_rate_is_low,
+        applies=lambda facts, finding: facts.rate_is_low,
     ),
     Remedy(
         title="Check what trains: number of trainable parameters, LoRA on all linear layers, the label mask",

@@ -48,8 +48,3 @@ def noise_of(values: Floats) -> float:
         return max(step_noise(values), 0.0)
     residual = values - running_median(values, max(5, n // 6))
     return max(step_noise(values), sigma_of(residual))
-
-
-def smoothed(values: Floats, width: int) -> Floats:
-    """Running median that never looks further than the ends; float64[n] -> float64[n]."""
-    return running_median(values, width)
