@@ -1,4 +1,4 @@
-"""Finding, Fix and the five kinds of evidence: all that a report needs to know about a fault."""
+"""Finding, Cause, Fix and the five kinds of evidence: all that a report needs to know about a fault."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 Cost = Literal["none", "resume", "rerun"]
+Basis = Literal["measured", "documented", "judgement"]
 Scalar = bool | int | float | str | None
 
 
@@ -74,11 +75,20 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A setting of the run's trainer, from its own value (None: not known) to a proposed one."""
+    """A setting of the run's trainer, from its own value (None: not known) to a proposed one.
+
+    setting    the flag as the run's own trainer calls it; a detector gives the canonical name, the engine translates
+    canonical  the same setting by its canonical (Transformers') name
+    basis      where the proposed number comes from: measured on this log, documented in the source, or judgement
+    because    the sentence behind the number, such as "90th percentile of 120 logged norms"
+    """
 
     setting: str
     from_: Scalar = None
     to: Scalar = None
+    canonical: str = ""
+    basis: Basis = "judgement"
+    because: str = ""
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +102,54 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "judgement"
 
 
+class Cause(msgspec.Struct, frozen=True, kw_only=True, rename={"for_": "for"}):
+    """What may lie behind a finding, weighed with what the log says.
+
+    weight  0..1: share of the belief that this cause gets among those that were weighed
+    for     what in the log speaks for it, one sentence each; `against` likewise
+    """
+
+    name: str
+    title: str
+    weight: float
+    for_: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+
+
+class SampleRange(msgspec.Struct, frozen=True, kw_only=True):
+    """The samples that were read in a stretch of optimizer steps: positions first <= i < end in the order of one epoch.
+
+    step, end_step   the first and the last optimizer step
+    epoch            number of the epoch, from 0
+    """
+
+    step: int
+    end_step: int
+    epoch: int
+    first: int
+    end: int
+
+
+class Samples(msgspec.Struct, frozen=True, kw_only=True):
+    """Which data to look at: the ranges, how they were counted, and a snippet that fetches them.
+
+    shuffled   whether the positions are those of a shuffled order (then the snippet needs the seed); None: not known
+    because    how the positions were counted ("16 samples x 4 accumulated x 2 GPUs a step")
+    doubts     what would make them wrong
+    """
+
+    ranges: tuple[SampleRange, ...]
+    per_step: int
+    seed: int | None
+    shuffled: bool | None
+    because: str
+    doubts: tuple[str, ...] = ()
+    snippet: str = ""
+    logged: tuple[str, ...] = ()
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault of a run. A detector leaves `pattern`, `fixes` and `explained_by` to the engine."""
+    """One fault of a run. A detector leaves `pattern`, `fixes`, `samples` and `explained_by` to the engine."""
 
     pattern: str = ""
     severity: Severity
@@ -105,4 +161,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     measured: tuple[Measured, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    samples: Samples | None = None
     explained_by: str | None = None

@@ -15,11 +15,17 @@ class Options:
     select      only these patterns; empty: all
     ignore      none of these
     thresholds  pattern -> threshold name -> value
+    gpus        number of GPUs when the log does not say; gpu_price what one of them costs an hour, in any currency
+    patience, min_gain   of the early stopping that is simulated: evals without an improvement of more than min_gain
     """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    gpus: int | None = None
+    gpu_price: float | None = None
+    patience: int = 3
+    min_gain: float = 0.001
 
     @classmethod
     def of(cls, value: object) -> Options:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from curvelab.model.finding import Finding
+from curvelab.model.finding import Change, Finding
 from curvelab.model.log import State
 from curvelab.model.note import Note
 
@@ -44,12 +44,98 @@ class SeamMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waste(msgspec.Struct, frozen=True, kw_only=True):
-    """What came after the last useful step: steps, and seconds where wall times were logged."""
+    """What came after the last useful step.
+
+    steps, share   optimizer steps after `since_step`, and their share of all steps of the run (0..1)
+    seconds        wall time of them; None where no times were logged
+    gpus           number of GPUs and `gpus_from` where it was read ("world_size in training_args.bin", "--gpus"); None: not known
+    gpu_hours      seconds x gpus / 3600; None unless both are known
+    price, money   what the user said a GPU-hour costs, and gpu_hours times that
+    tokens         tokens trained on in that time, when they were logged
+    """
 
     since_step: int
     steps: int
     seconds: float | None = None
     why: str = ""
+    share: float | None = None
+    gpus: int | None = None
+    gpus_from: str = ""
+    gpu_hours: float | None = None
+    price: float | None = None
+    money: float | None = None
+    tokens: int | None = None
+
+
+class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
+    """EarlyStoppingCallback simulated on the log.
+
+    stop_step      the eval at which it would have stopped; None: it would not have
+    kept_step      the eval whose weights it would have kept, with the metric's value there
+    saved_*        steps, seconds, GPU-hours and money from the stop to the end; None where not known
+    """
+
+    metric: str
+    patience: int
+    threshold: float
+    evals: int
+    stop_step: int | None
+    kept_step: int
+    kept_value: float
+    saved_steps: int = 0
+    saved_seconds: float | None = None
+    saved_gpu_hours: float | None = None
+    saved_money: float | None = None
+
+
+class CheckpointAdvice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which checkpoint to use.
+
+    best_step, best_value     the best eval and its eval loss; `perplexity` = exp of it where the loss is a cross entropy
+    final_step, final_value   the last eval; `worse` = relative distance of it above the best (0 when it is the best)
+    nearest_step              the saved checkpoint nearest to the best eval; None: none is known
+    nearest_value             eval loss at (or next to) that checkpoint
+    nearest_path              its folder, when it stands beside the log
+    known_from                how the saved checkpoints are known ("folders", "save_steps 50, save_total_limit 2", …)
+    sentence                  the advice in one sentence
+    """
+
+    metric: str
+    best_step: int
+    best_value: float
+    final_step: int
+    final_value: float
+    worse: float
+    perplexity: float | None = None
+    final_perplexity: float | None = None
+    nearest_step: int | None = None
+    nearest_value: float | None = None
+    nearest_path: str | None = None
+    known_from: str = ""
+    sentence: str = ""
+
+
+class PatchChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the patch: a change, the findings that ask for it, and a remark where they pulled differently."""
+
+    change: Change
+    patterns: tuple[str, ...]
+    remark: str = ""
+
+
+class Patch(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings to change, merged over all findings without contradictions, ready to copy.
+
+    trainer, because   name of the trainer whose flags these are, and how it was recognised
+    forms              the texts by kind: "python", "cli", "yaml" (those that the trainer takes, its usual one first)
+    by_hand            fixes that change no setting, as titles
+    """
+
+    trainer: str
+    because: str
+    changes: tuple[PatchChange, ...]
+    forms: dict[str, str]
+    by_hand: tuple[str, ...] = ()
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +158,9 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     config: dict[str, Any]
     wasted: Waste | None
+    early_stopping: EarlyStopping | None = None
+    checkpoint: CheckpointAdvice | None = None
+    patch: Patch | None = None
     seams: tuple[SeamMark, ...]
     series: dict[str, Thinned]
     provenance: dict[str, Any]
