@@ -2,6 +2,7 @@
 
 Two questions, in this order. Where does a file live? Sub-folders that trainers make (checkpoint-N, runs/<time>_<host>,
 wandb/offline-run-...) belong to the folder above them: its home. And do the logs of one home agree (kinship.py)?
+Then runs of different homes are joined that are the same training in other formats (scattered.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from curvelab.kinship import CONSOLES, Unit, one_history, same_training
 from curvelab.model.log import Log
 from curvelab.model.note import Note
+from curvelab.scattered import Found, brought_together
 
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _WANDB_RUN = re.compile(r"^(offline-)?run-\d{8}_\d{6}-\w+$")
@@ -44,19 +46,26 @@ def group(logs: Sequence[Log], root: Path) -> list[Group]:
     for log in logs:
         members[homes[log.path]].append(log)
     shared = {path for path, count in Counter(log.path for log in logs).items() if count > 1}
-    groups: list[Group] = []
+    groups: list[Found] = []
     taken: set[Path] = set()
     for home, some in members.items():
-        runs = [_without_console(run) for run in _agreeing(_units(some))]
+        runs = _agreeing(_units(some))
         for run in sorted(runs, key=lambda run: min(len(log.path.parts) for log in run)):
             if len(run) == 1 and run[0].path in shared:
-                groups.append(Group(run[0].path, tuple(run), frozenset((home,)), of_several=True))
+                groups.append(Found(run[0].path, tuple(run), frozenset((home,)), of_several=True))
                 continue
             others = [log for other in runs if other is not run for log in other]
             place = next(place for place in _places(run, others, home, root) if place not in taken)
             taken.add(place)
-            groups.append(Group(place, tuple(run), frozenset((home,))))
-    return sorted(groups, key=lambda g: str(g.path))
+            groups.append(Found(place, tuple(run), frozenset((home,))))
+    return sorted(map(_group, brought_together(groups)), key=lambda g: str(g.path))
+
+
+def _group(parts: Sequence[Found]) -> Group:
+    """One run of what was found of it in one place or several; the first names it."""
+    logs = [log for part in parts for log in part.logs]
+    homes = frozenset().union(*(part.homes for part in parts))
+    return Group(parts[0].path, tuple(_without_console(logs)), homes, parts[0].of_several)
 
 
 def _places(run: Sequence[Log], others: Sequence[Log], home: Path, root: Path) -> Iterator[Path]:

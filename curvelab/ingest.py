@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -180,20 +181,24 @@ def _distinct(runs: list[Run]) -> list[Run]:
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """Names with as much of the folder as tells runs of the same name apart; the file's name where the folder is one."""
+    """Names with as much as tells runs of the same name apart: the project, then the file's name or the folders above."""
     names = [run.name for run in runs]
+    _tell_apart(names, [f"{run.project}/{run.name}" if run.project else run.name for run in runs])
     places = [Path(run.path) for run in runs]
     folders = [place if place.is_dir() else place.parent for place in places]
-    for depth in range(8):
-        clashing = {name for name in names if names.count(name) > 1}
-        if not clashing:
-            break
-        for i, folder in enumerate(folders):
-            if names[i] in clashing and depth:
-                names[i] = "/".join(folder.parts[-depth - 1 :])
-            elif names[i] in clashing and places[i] != folder and folders.count(folder) > 1:
-                names[i] += f"/{places[i].stem}"
+    own = [f"/{p.stem}" if p != f and folders.count(f) > places.count(p) else "" for p, f in zip(places, folders, strict=True)]
+    _tell_apart(names, [name + stem for name, stem in zip(names, own, strict=True)])
+    for depth in range(1, 8):
+        several = [places.count(place) > 1 for place in places]  # a file of several runs: its folder tells none apart
+        above = ["/".join(folder.parts[-depth - 1 :]).replace("//", "/") for folder in folders]
+        _tell_apart(names, [n if s else a for n, a, s in zip(names, above, several, strict=True)])
     for i, name in enumerate(names):
         if names[:i].count(name):
             names[i] = f"{name}-{runs[i].id[-6:]}"
     return names
+
+
+def _tell_apart(names: list[str], longer: list[str]) -> None:
+    """Give the names that clash their longer form, in place."""
+    clashing = {name for name, count in Counter(names).items() if count > 1}
+    names[:] = [long if name in clashing else name for name, long in zip(names, longer, strict=True)]

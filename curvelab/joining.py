@@ -24,6 +24,12 @@ from curvelab.sources import Importer
 
 _BEST_PRECISION = ("trainer-state", "wandb-file", "wandb-online", "tensorboard")  # float64 before float32, when equally complete
 _NAMED_BY_LOG = frozenset(("mlflow", "trackio", "wandb-online"))  # their folders are named by a machine, their runs by people
+_MADE_BY_WANDB = re.compile(r"^(wandb|latest-run|files|(offline-)?run-\d{8}_\d{6}-\w+)$")
+# Names that many runs give their log: then the folder is what tells it apart.
+_SAYS_NOTHING = re.compile(
+    r"^(trainer_(state|log)|events\.out|run-\w+$|(.*[_-])?(metrics?|history|logs?|train|training|std(out|err)|output|console|"
+    r"results?|data|progress|losses|loss|wandb-history|mlflow|nohup)([_-].*)?$)", re.I,
+)  # fmt: skip
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _NO_PLAN = 1e12  # steps; streaming runs write 2^63 - 1 epochs for "no end"
 _MOST = 0.9  # share of the epochs of a mark of completion that the logs must hold to be that run (judgement)
@@ -76,11 +82,15 @@ def join(
 def _name(group: Group) -> str:
     """The folder's name; the log's own one where a file holds several runs or folders bear no names."""
     given = next((log.identity["name"] for log in group.logs if log.identity.get("name")), None)
-    if given and (group.of_several or group.logs[0].format in _NAMED_BY_LOG):
-        return given
     place = group.path if group.path.is_dir() else group.path.parent
+    if given and (group.of_several or group.logs[0].format in _NAMED_BY_LOG or _MADE_BY_WANDB.match(place.name)):
+        return given
+    while _MADE_BY_WANDB.match(place.name) and place.parent.name and not given and group.path.suffix != ".wandb":
+        place = place.parent
     if _CHECKPOINT.match(place.name) and place.parent.name:  # every run has a checkpoint-500
         return f"{place.parent.name}/{place.name}"
+    if group.path != place and not _SAYS_NOTHING.match(group.path.stem):
+        return group.path.stem
     return place.name or group.path.name
 
 

@@ -177,3 +177,50 @@ def test_the_state_of_a_run_ties_its_attempts(tmp_path):
     write_events(tmp_path / "runs" / "second", rows[10:], start=1.8e9)
     written(tmp_path / "trainer_state.json", state_of(losses))
     assert [run.points for run in discover(tmp_path)] == [100]
+
+
+# Logs of one training in several places
+
+
+def two_loggers(tmp_path, name: str, seed: int, began: float = 1.7e9) -> None:
+    """A run as the Trainer leaves it: outputs/<name> with its state, an event file far from it."""
+    losses = noisy(30, seed)
+    written(tmp_path / "outputs" / name / "trainer_state.json", state_of(losses))
+    write_events(tmp_path / "tb" / f"x{seed}", [(10 * (i + 1), {"train/loss": v}) for i, v in enumerate(losses)])
+
+
+def test_an_output_folder_and_a_tensorboard_folder_beside_it_hold_one_run_each(tmp_path):
+    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
+        two_loggers(tmp_path, name, seed)
+    found = [(run.name, run.format) for run in discover(tmp_path)]
+    assert found == [(name, "trainer-state+tensorboard") for name in "abc"]
+
+
+def test_a_copy_of_a_run_stays_a_run_and_its_other_log_goes_to_the_first(tmp_path):
+    two_loggers(tmp_path, "a", 1)
+    shutil.copytree(tmp_path / "outputs" / "a", tmp_path / "outputs" / "a-copy")
+    found = [(run.name, run.format) for run in discover(tmp_path)]
+    assert found == [("a", "trainer-state+tensorboard"), ("a-copy", "trainer-state")]
+
+
+def test_one_training_done_twice_is_told_apart_by_its_times(tmp_path):
+    """The same settings and seed give the same values; the clock tells which logs were written together."""
+    losses = noisy(30, 1)
+    for name, began in (("first", 1.7e9), ("second", 1.7e9 + 7200)):
+        rows = [(10 * (i + 1), {"train/loss": v}) for i, v in enumerate(losses)]
+        write_events(tmp_path / name, rows, start=began)
+    lines = [json.dumps({"step": 10 * (i + 1), "train/loss": v, "_timestamp": 1.7e9 + 7200 + i}) for i, v in enumerate(losses)]
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "wandb-history.jsonl").write_text("\n".join(lines))
+    formats = {Path(run.path).name: run.format for run in discover(tmp_path)}
+    assert "+" not in formats["first"]
+    assert "+" in formats["second"]
+
+
+def test_a_file_is_named_after_itself_unless_its_name_says_nothing(tmp_path):
+    for name in ("baseline", "big-lr", "metrics"):
+        rows = "\n".join(f"{10 * i},{2 - 0.01 * i}" for i in range(1, 40))
+        (tmp_path / f"{name}.csv").write_text(f"step,train/loss\n{rows}\n")
+    names = [load(tmp_path / f"{name}.csv").name for name in ("baseline", "big-lr", "metrics")]
+    assert names == ["baseline", "big-lr", tmp_path.name]
+    assert sorted(run.name for run in discover(tmp_path)) == sorted(["baseline", "big-lr", tmp_path.name])
