@@ -2,7 +2,8 @@
 
 Each series is judged by its own steps. A loss that was logged at steps 1, 2, 3 of its epochs between a train loss at
 steps 990, 1990, 2990 goes back nowhere: it has an axis of its own. Nor is a counter that begins again with each epoch a
-restart: its steps are continued.
+restart: its steps are continued. Where such an axis counts epochs or evals, its values are placed at the optimizer steps
+at which they were written, which the order of the records tells.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _LAPS = 3  # attempts that a counter of each epoch makes at least: two may be tw
 _LAP_ROWS = 5  # rows of such an attempt at least: two writers in turn make short ones; judgement
 _LAP_SPREAD = 0.1  # how much the lengths of the attempts may differ; judgement
 _BACK = 0.5  # a run that starts anew has a loss this much nearer to its first than to its last one; judgement
+_ONE_EACH = 0.8  # share of the counts of an axis that must fall on optimizer steps of their own to be placed; judgement
 _NAMED = 3  # series named in a note
 
 
@@ -61,6 +63,7 @@ class Attempts:
     places    int64[k], rising: the place (order with offset) at which attempt 1, 2, ... begins
     seams     one for each place
     continued raw names whose steps were continued, each attempt `lap` steps after the one before; then no seams
+    placed    raw names of own axes that are placed on that of `axis`: its (order int64[n], step int64[n]), rising
     """
 
     offsets: tuple[int, ...]
@@ -70,6 +73,8 @@ class Attempts:
     apart: frozenset[str] = frozenset()
     continued: frozenset[str] = frozenset()
     lap: int = 0
+    placed: frozenset[str] = frozenset()
+    axis: tuple[Ints, Ints] | None = None
 
     def segment_of(self, series: RawSeries, offset: int) -> Ints:
         """The attempt of each row."""
@@ -78,11 +83,13 @@ class Attempts:
         return np.searchsorted(self.places, series.order + offset, side="right")
 
     def settled(self, series: RawSeries, offset: int) -> RawSeries:
-        """The series with its steps continued where they begin again with each epoch."""
+        """The series with its steps continued where they begin again with each epoch, or placed on the main axis."""
+        native = series.step if series.native_step is None else series.native_step
+        if series.name in self.placed and self.axis is not None:
+            return replace(series, step=_reached(self.axis, series.order + offset), native_step=native)
         if series.name not in self.continued:
             return series
         lap = np.searchsorted(self.places, series.order + offset, side="right")
-        native = series.step if series.native_step is None else series.native_step
         return replace(series, step=series.step + lap * self.lap, native_step=native)
 
 
@@ -115,8 +122,31 @@ def attempts_of(logs: Sequence[Log]) -> Attempts:
             text = f"steps go back {count} times: several processes wrote it; rows were put in the order of their steps"
             notes.append(Note(level="warning", text=text, file=str(log.path)))
     places = _places(rewinds, every)
-    notes += _own_axes(apart, main, places, str(logs[-1].path))
-    return Attempts(offsets, places, _seams(places, rows), tuple(notes), names)
+    axis = (main.order, main.step)
+    placed = [track for track in apart if not len(places) and _can_be_placed(track, main)]
+    if placed:
+        counts = max(int(t.step.max()) for t in placed)
+        text = f"{_listed(placed)}: logged by a count of their own (to {counts}), such as epochs; placed at the steps of"
+        notes.append(Note(level="info", text=f"{text} {main.name} at which they were written", file=str(logs[-1].path)))
+    notes += _own_axes([track for track in apart if track not in placed], main, places, str(logs[-1].path))
+    moved = frozenset(track.name for track in placed)
+    return Attempts(offsets, places, _seams(places, rows), tuple(notes), names - moved, placed=moved, axis=axis)
+
+
+def _can_be_placed(track: _Track, main: _Track) -> bool:
+    """Whether an own axis is a count of epochs or evals: far behind the main one, and each count at a step of its own."""
+    if len(track.back) or len(track.step) < 2 or track.step.max() > _FAR * main.step.max() or len(main.back):
+        return False
+    counts, first = np.unique(track.step, return_index=True)
+    steps = np.unique(_reached((main.order, main.step), track.order[first]))
+    return len(counts) > 1 and len(steps) >= _ONE_EACH * len(counts)
+
+
+def _reached(axis: tuple[Ints, Ints], order: Ints) -> Ints:
+    """The step that the main series had reached when each row was written; its first step before that. int64[n]."""
+    place = np.searchsorted(axis[0], order, side="right") - 1
+    reached: Ints = axis[1][np.maximum(place, 0)]
+    return reached
 
 
 def _offsets(logs: Sequence[Log]) -> tuple[int, ...]:

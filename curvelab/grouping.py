@@ -18,12 +18,12 @@ from curvelab.kinship import CONSOLES, Unit, one_history, same_training
 from curvelab.model.log import Log
 from curvelab.model.note import Note
 from curvelab.scattered import Found, brought_together
+from curvelab.splits import SPLITS, part_name
 
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _WANDB_RUN = re.compile(r"^(offline-)?run-\d{8}_\d{6}-\w+$")
 _HPARAMS = re.compile(r"^\d{9,}(\.\d+)+$")  # Transformers puts its hparams file into <unix time>.<fraction>
 _EVENT_ROOTS = frozenset(("runs", "logs", "log", "tensorboard", "tb", "tb_logs", "events", "tensorboard_logs"))
-SPLITS = {"train": "train", "eval": "eval", "validation": "eval", "valid": "eval", "val": "eval", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,20 @@ def _homes(logs: Sequence[Log], root: Path) -> dict[Path, Path]:
     found = {log.path: _home_of(log, root) for log in logs if log.format != "tensorboard"}
     # runs/<name> is a run's own folder, not a part of the one above, when other logs of the run lie in it
     settled = frozenset(found.values())
-    return found | {log.path: _home_of(log, root, settled) for log in logs if log.format == "tensorboard"}
+    events = {log.path.parent for log in logs if log.format == "tensorboard"}
+    return found | {
+        log.path: _home_of(log, root, settled, root != log.path and bool(part_name(log, events)))
+        for log in logs
+        if log.format == "tensorboard"
+    }
 
 
-def _home_of(log: Log, root: Path, settled: frozenset[Path] = frozenset()) -> Path:
+def _home_of(log: Log, root: Path, settled: frozenset[Path] = frozenset(), part: bool = False) -> Path:
     folder = log.path.parent
     if root == log.path:
         return folder
+    if part and folder != root and folder not in settled:
+        folder = folder.parent
     event = log.format == "tensorboard"
     while folder != root and root in folder.parents:
         name, above = folder.name, folder.parent
@@ -114,9 +121,10 @@ def _home_of(log: Log, root: Path, settled: frozenset[Path] = frozenset()) -> Pa
 def _units(logs: Sequence[Log]) -> list[Unit]:
     """Logs that are one log by their place alone: event files of one folder, agreeing states, one W&B id."""
     found: dict[tuple[str, str], list[Log]] = defaultdict(list)
+    events = {log.path.parent for log in logs if log.format == "tensorboard"}
     for log in sorted(logs, key=lambda log: str(log.path)):
         if log.format == "tensorboard":
-            folder = log.path.parent
+            folder = log.path.parent.parent if part_name(log, events) else log.path.parent
             while folder.name in SPLITS or _HPARAMS.match(folder.name):
                 folder = folder.parent
             key = str(folder)

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from curvelab.free_names import common_name
 from curvelab.knowledge.metric_names import canonical
 from curvelab.model.log import Floats, Ints, Log, RawSeries
 
@@ -50,7 +51,7 @@ class Unit:
         parts: dict[str, list[RawSeries]] = defaultdict(list)
         for log in self.logs:
             for series in log.series:
-                name = canonical(log.names.get(series.name, series.name))
+                name = canonical(log.names.get(series.name) or common_name(series.name))
                 if name in _CURVES:
                     parts[name].append(series)
         return {name: _points(several) for name, several in parts.items()}

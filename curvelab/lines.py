@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from curvelab.attempts import attempts_of
-from curvelab.grouping import SPLITS
 from curvelab.kinship import same_numbers
 from curvelab.knowledge.metric_names import AXES, canonical
 from curvelab.model.log import Log
@@ -18,6 +18,7 @@ from curvelab.model.note import Note
 from curvelab.model.run import Curve, Seam, not_overruled, rising
 from curvelab.rivals import Part, without_rivals
 from curvelab.sources import Importer
+from curvelab.splits import part_name, tag_in
 
 _LISTED = 20  # restarts that get a note of their own; the others are summed up in one
 
@@ -49,14 +50,15 @@ def line_of(format_: str, logs: Sequence[Log], importer: Importer, given: Mappin
     parts: dict[str, list[Part]] = defaultdict(list)
     seams: dict[int, Seam] = {}
     notes: list[Note] = []
-    for files in _by_split(logs):
+    events = {log.path.parent for log in logs if log.format == "tensorboard"}
+    for files in _by_split(logs, events):
         attempts = attempts_of(files)
         notes += attempts.notes
         for seam in attempts.seams:
             seams.setdefault(seam.segment, seam)
         for log, offset in zip(files, attempts.offsets, strict=True):
             for series in (s for s in log.series if len(s)):
-                common = log.names.get(series.name) or importer.names(_in_split(log, series.name))
+                common = log.names.get(series.name) or importer.names(tag_in(log, series.name, events))
                 part = Part(
                     series=attempts.settled(series, offset),
                     segment=attempts.segment_of(series, offset),
@@ -121,7 +123,7 @@ def _start(log: Log) -> float:
     return min((float(t.min()) for t in times if len(t)), default=0.0)
 
 
-def _by_split(logs: Sequence[Log]) -> list[list[Log]]:
+def _by_split(logs: Sequence[Log], events: Container[Path]) -> list[list[Log]]:
     """Files in the order of their time, apart for train/ and eval/ sub-folders.
 
     Those count their steps on their own: a smaller step in the next file is no restart. The one with the most rows comes
@@ -129,16 +131,9 @@ def _by_split(logs: Sequence[Log]) -> list[list[Log]]:
     """
     found: dict[str, list[Log]] = defaultdict(list)
     for log in sorted(logs, key=lambda log: (_start(log), str(log.path))):
-        found[log.path.parent.name if log.path.parent.name in SPLITS else ""].append(log)
+        found[part_name(log, events)].append(log)
     rows = {split: sum(len(series) for log in files for series in log.series) for split, files in found.items()}
     return [found[split] for split in sorted(found, key=lambda split: (-rows[split], split))]
-
-
-def _in_split(log: Log, name: str) -> str:
-    split = SPLITS.get(log.path.parent.name) if log.format == "tensorboard" else None
-    if split is None or name.startswith(("train/", "eval/", "test/")):
-        return name
-    return f"{split}/{name.removeprefix('epoch_')}"
 
 
 def _curve(metric: str, parts: Sequence[Part]) -> Curve:

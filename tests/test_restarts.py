@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from events import write_events
 
-from curvelab.ingest import load
+from curvelab.ingest import discover, load
 
 
 def losses(steps, tag: str = "train/loss", start: float = 3.0):
@@ -20,7 +20,7 @@ def said(run, word: str) -> list[str]:
 # Axes of their own
 
 
-def test_evals_at_the_number_of_the_epoch_restart_nothing(tmp_path):
+def test_evals_at_the_number_of_the_epoch_stand_where_they_were_written(tmp_path):
     rows = []
     for step in range(0, 3000, 10):
         rows.append((step, {"train/loss": 3 - step / 2000}))
@@ -30,8 +30,8 @@ def test_evals_at_the_number_of_the_epoch_restart_nothing(tmp_path):
     run = load(tmp_path)
     assert run.seams == ()
     assert len(run.curve("train/loss")) == 300
-    assert run.curve("eval/loss").step.tolist() == [1, 2, 3]
-    assert said(run, "eval/loss: steps of their own, to 3, while train/loss is at 2990")
+    assert run.curve("eval/loss").step.tolist() == [990, 1990, 2990]
+    assert said(run, "eval/loss: logged by a count of their own (to 3), such as epochs; placed at the steps of train/loss")
 
 
 def test_a_summary_of_each_epoch_after_the_training_restarts_nothing(tmp_path):
@@ -185,3 +185,32 @@ def test_the_same_loss_under_two_names_in_wandb_is_one(corpus):
     run = load(corpus / "wild" / "wandb" / "0172")
     assert run.logged["eval/loss"].raw_names == ("eval/loss", "eval_loss")
     assert len(run.curve("eval/loss")) == 1
+
+
+# Names that tools give
+
+
+def test_free_names_mean_the_same_in_every_format(tmp_path):
+    """Lightning's loggers write the same names into metrics.csv, TensorBoard and W&B."""
+    rows = [(step, {"train_loss_step": 2 - step / 200, "lr-Adam": 1e-3}) for step in range(0, 200, 5)]
+    rows += [(step, {"train_loss_epoch": 1.5, "val_loss": 1.6}) for step in (50, 100, 150, 199)]
+    write_events(tmp_path, sorted(rows, key=lambda row: row[0]))
+    run = load(tmp_path)
+    assert {m: len(run.logged[m]) for m in run.metrics} == {
+        "train/loss": 40, "train/loss_epoch": 4, "eval/loss": 4, "train/learning_rate": 40,
+    }  # fmt: skip
+
+
+def test_what_add_scalars_writes_is_one_run_with_two_losses(tmp_path):
+    write_events(tmp_path / "logs", [(step, {"speed": 1.0}) for step in range(20)])
+    for sub, level in (("train", 2.0), ("val", 3.0)):
+        write_events(tmp_path / "logs" / f"loss_{sub}", [(step, {"loss": level - step / 100}) for step in range(20)])
+    run = load(tmp_path)
+    assert (run.curve("train/loss").value[0], run.curve("eval/loss").value[0]) == (2.0, 3.0)
+    assert run.seams == ()
+
+
+def test_a_folder_that_only_looks_like_add_scalars_is_a_run(tmp_path):
+    for version in ("v1", "v2"):
+        write_events(tmp_path / f"loss_{version}", [(step, {"loss": 2.0 - step / 100}) for step in range(20)])
+    assert sorted(run.name for run in discover(tmp_path)) == ["loss_v1", "loss_v2"]

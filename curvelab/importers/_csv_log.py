@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from curvelab.free_names import whole_file_names
 from curvelab.importers._axes import AxisReader, axes_of
-from curvelab.importers._common_names import whole_file_names
 from curvelab.importers._csv_rows import CsvTable
 from curvelab.importers._lines import Tally, text_of
 from curvelab.importers._metric_columns import MetricColumns

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import re
 
-from curvelab.importers import _common_names as free_names
+from curvelab import free_names
 from curvelab.importers._console_kinds import GLOBS, kind_of, loss_line
 from curvelab.importers._lines import Lines, Tally, text_of
 from curvelab.importers._metric_columns import MetricColumns

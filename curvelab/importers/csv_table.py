@@ -32,8 +32,8 @@ from __future__ import annotations
 
 import hashlib
 
+from curvelab.free_names import common_name, whole_file_names
 from curvelab.importers._axes import AxisReader, axes_of
-from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._csv_kinds import CHART, GLOBS, is_chart, kind_of
 from curvelab.importers._csv_log import is_damage, read_csv
 from curvelab.importers._csv_rows import CsvTable, cells_of, delimiter_of

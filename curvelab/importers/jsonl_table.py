@@ -34,8 +34,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from curvelab.free_names import common_name, whole_file_names
 from curvelab.importers._axes import Axes, axes_of, cell_or_number
-from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._json_lines import flat, head_rows, is_trainer_log, json_rows
 from curvelab.importers._lines import Tally, text_of
 from curvelab.importers._metric_columns import count_of

@@ -29,7 +29,7 @@ https://keras.io/api/callbacks/csv_logger/; 1 public file.
 
 from __future__ import annotations
 
-from curvelab.importers._common_names import train_by_default
+from curvelab.free_names import train_by_default
 from curvelab.importers._csv_kinds import GLOBS, kind_of
 from curvelab.importers._csv_log import read_csv
 from curvelab.model.log import Log

@@ -32,7 +32,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from curvelab.importers._common_names import train_by_default, whole_file_names
+from curvelab.free_names import train_by_default, whole_file_names
 from curvelab.importers._json_text import complete_items, decoded, parse
 from curvelab.importers._lines import Tally, text_of
 from curvelab.importers._metric_columns import MetricColumns, count_of

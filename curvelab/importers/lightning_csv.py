@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from curvelab.importers._common_names import common_name
+from curvelab.free_names import common_name
 from curvelab.importers._csv_kinds import kind_of
 from curvelab.importers._csv_log import read_csv
 from curvelab.importers._yaml_settings import yaml_settings

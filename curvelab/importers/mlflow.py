@@ -44,7 +44,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from curvelab.importers._common_names import common_name, whole_file_names
+from curvelab.free_names import common_name, whole_file_names
 from curvelab.importers._lines import Lines, Tally, text_of
 from curvelab.importers._metric_columns import LARGEST_STEP, MAX_METRICS, cell_number, count_of
 from curvelab.importers._sqlite import GLOBS, MAGIC, Database, has_tables

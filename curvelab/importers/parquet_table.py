@@ -35,8 +35,8 @@ from typing import Any
 
 import numpy as np
 
+from curvelab.free_names import common_name, whole_file_names
 from curvelab.importers._axes import Axes, axes_of, unix_time
-from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._lines import Tally
 from curvelab.importers._metric_columns import LARGEST_STEP, MAX_METRICS
 from curvelab.importers._table_notes import ABOUT_TRAINING, axis_notes

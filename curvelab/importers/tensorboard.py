@@ -16,8 +16,8 @@ without series; a file without any whole record is refused, unless it was cut in
 
 Names
 -----
-Tags stay as they are: Transformers already writes `train/loss` and `eval/loss`. Bytes that are no UTF-8 are shown as
-\\xNN; a tag of more than 1,024 bytes is shortened.
+Transformers already writes `train/loss` and `eval/loss`; `Loss/train`, `train_loss_step` and `Loss/valid` become such.
+Bytes that are no UTF-8 are shown as \\xNN; a tag of more than 1,024 bytes is shortened.
 
 Limits
 ------
@@ -36,6 +36,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from curvelab.free_names import common_name, lone_names
 from curvelab.importers._tensorboard.columns import SETTINGS_TEXTS, Gathered
 from curvelab.importers._tensorboard.frames import Floats, Loss, Walk
 from curvelab.importers._tensorboard.settings import from_hparams, from_text, planned_steps, run_name
@@ -51,7 +52,7 @@ SCALARS = (None, b"", b"scalars")  # plugins whose tensors are scalars
 
 
 # No marks: an empty file, or one cut inside its first record, still bears the name of an event file.
-@importer(title="TensorBoard event file", globs=("*tfevents*",))
+@importer(title="TensorBoard event file", globs=("*tfevents*",), names=common_name)
 def read(source: Source) -> Log:
     """Read one event file. Raises UnreadableError when it holds no whole record and was not merely cut in its first."""
     if source.size == 0:
@@ -106,6 +107,7 @@ def _log(source: Source, walk: Walk, gathered: Gathered) -> Log:
         finished=True if any(one.name.endswith("train_runtime") for one in series) else None,
         restarts=tuple(sorted(gathered.starts)),
         identity={"name": names[0]} if names else {},
+        names=lone_names({one.name: common_name(one.name) for one in series}),
         skipped=skipped,
         notes=(*damage, *limit),
         damage=damage,

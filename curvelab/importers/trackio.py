@@ -37,8 +37,8 @@ from typing import Any
 
 import numpy as np
 
+from curvelab.free_names import common_name, whole_file_names
 from curvelab.importers._axes import unix_time
-from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._json_lines import flat
 from curvelab.importers._json_text import number, parse
 from curvelab.importers._lines import Tally

@@ -35,7 +35,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from curvelab.importers._common_names import SPLIT_WORDS
+from curvelab.free_names import SPLIT_WORDS
 from curvelab.importers._console_kinds import GLOBS, kind_of, trainer_dicts
 from curvelab.importers._lines import Lines, Tally, text_of
 from curvelab.importers._metric_columns import MetricColumns, cell_number, count_of

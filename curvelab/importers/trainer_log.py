@@ -34,8 +34,8 @@ from typing import Any
 
 import numpy as np
 
+from curvelab.free_names import train_by_default
 from curvelab.importers._axes import Axes
-from curvelab.importers._common_names import train_by_default
 from curvelab.importers._json_lines import is_trainer_log, json_rows
 from curvelab.importers._lines import Tally, text_of
 from curvelab.importers._metric_columns import count_of

@@ -18,7 +18,8 @@ completion; a logged `train_runtime` is.
 
 Names
 -----
-The Hugging Face callback logs `train/...` and `eval/...` already; other keys pass as they are.
+The Hugging Face callback logs `train/...` and `eval/...` already; free names such as `val_loss` and Lightning's
+`train_loss_step` become such; other keys pass as they are.
 
 Limits
 ------
@@ -41,6 +42,7 @@ from typing import Literal
 
 import numpy as np
 
+from curvelab.free_names import common_name, lone_names
 from curvelab.importers import _json_values as json_values
 from curvelab.importers import _protobuf_wire as wire
 from curvelab.importers._leveldb_log import Batch, Gap, Gaps, LogReader
@@ -145,7 +147,7 @@ class Reading:
                     self.unusable_config += 1
 
 
-@importer(title="Weights & Biases offline run (.wandb)", globs=("*.wandb",))
+@importer(title="Weights & Biases offline run (.wandb)", globs=("*.wandb",), names=common_name)
 def read(source: Source) -> Log:
     """Read one `.wandb` file. Raises UnreadableError for a git-lfs pointer and for what W&B did not write."""
     data = source.read_bytes()
@@ -173,6 +175,7 @@ def read(source: Source) -> Log:
         finished=_finished(reading),
         exit_code=reading.exit_code,
         identity=reading.identity,
+        names=lone_names({one.name: common_name(one.name) for one in series}),
         skipped={name: column.skipped for name, column in reading.history.columns.items() if column.skipped},
         notes=tuple(notes),
         damage=tuple(_damage_notes((records.gaps, reading.malformed), kept, file)),

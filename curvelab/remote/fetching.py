@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from curvelab.free_names import common_name
 from curvelab.model.errors import UnreadableError, did_you_mean
 from curvelab.model.log import Log
 from curvelab.remote.fetched import Fetched, Progress
@@ -26,13 +27,14 @@ def _no_file(source: Source) -> Log:
     raise UnreadableError(source.path, "logs of this format come from a service, not from files")
 
 
-ONLINE = Importer(  # stands on no shelf, since it claims no file; its keys pass as they are, as in a `.wandb` file
+ONLINE = Importer(  # stands on no shelf, since it claims no file; its keys are named as in a `.wandb` file
     format="wandb-online",
     title="Weights & Biases, wandb://entity/project[/run]",
     card="Runs that W&B's own service holds, read through its SDK; see curvelab/remote/wandb_online.py.",
     globs=(),
     marks=(),
     read=_no_file,
+    names=common_name,
 )
 
 

@@ -7,9 +7,9 @@ logs one metric twice, by step and by epoch, the finer one gets the common name:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from curvelab.knowledge.metric_names import SAME, canonical
+from curvelab.knowledge.metric_names import AXES, SAME, canonical
 
 SPLIT_WORDS = {
     "train": "train", "training": "train", "tr": "train", "trn": "train",
@@ -18,7 +18,7 @@ SPLIT_WORDS = {
 }  # fmt: skip
 _FIRST_WORD = re.compile(r"^([A-Za-z]+)[\s_/.\-:]+(\S.*)$")
 _LAST_WORD = re.compile(r"^(\S.*?)[\s_/.\-:]+(train|training|val|valid|validation|eval)$", re.I)
-_AT_STEP, _AT_EPOCH = re.compile(r"_step(/epoch_\d+)?$"), re.compile(r"_epoch$")
+_AT_STEP, _AT_EPOCH = re.compile(r"(?<!per)_step(/epoch_\d+)?$"), re.compile(r"_epoch$")
 _KNOWN = {
     "loss": "train/loss", "total_loss": "train/loss", "lm_loss": "train/loss", "ce_loss": "train/loss",
     "loss_step": "train/loss", "loss_epoch": "train/loss_epoch",
@@ -34,6 +34,8 @@ _SUMMARY = frozenset(
 def common_name(raw: str) -> str:
     """`Valid MSE` -> `eval/mse`, `val_loss` -> `eval/loss`, `train_loss_step` -> `train/loss`."""
     name = raw.strip()
+    if name in AXES:
+        return name
     if canonical(name) != name:
         return canonical(name)
     if name in _SUMMARY:
@@ -48,7 +50,8 @@ def common_name(raw: str) -> str:
     split, metric = _split_of(name)
     if split is None:
         return name
-    metric = re.sub(r"[\s\-]+", "_", metric.strip()).lower()
+    if not name.startswith(("train/", "eval/", "test/")):  # the common form already: its rest is the user's own
+        metric = re.sub(r"[\s\-]+", "_", metric.strip()).lower()
     # Training: the epoch's mean stays apart. Else: the whole set's value counts, `eval/loss_step` are its batches
     finer = _AT_STEP if split == "train" else _AT_EPOCH
     return canonical(f"{split}/{finer.sub('', metric)}")
@@ -67,13 +70,7 @@ def whole_file_names(raws: Iterable[str], common: Callable[[str], str] = common_
     metric, the first of them by trust (a plain name, then one with a suffix) has it and the other stays apart from it.
     """
     names = {raw: common(raw) for raw in raws}
-    found: dict[str, str] = {}
-    if "train/loss" not in names.values():
-        lone = [raw for raw, name in names.items() if name == "train/loss_epoch"]
-        found.update(dict.fromkeys(lone[:1], "train/loss"))
-    summary = [raw for raw in names if raw in _SUMMARY]
-    if summary and "train_loss" in names and "loss" in names:  # the Trainer's summary row: a mean over the whole run
-        found["train_loss"] = "final/train_loss"
+    found = lone_names(names)
     taken: dict[str, str] = {}
     for raw in sorted(names, key=lambda raw: (names[raw] != canonical(raw), len(raw))):
         name = found.get(raw, names[raw])
@@ -81,6 +78,21 @@ def whole_file_names(raws: Iterable[str], common: Callable[[str], str] = common_
             found[raw] = f"{name} ({raw.strip()})"
         else:
             taken[name] = raw
+    return found
+
+
+def lone_names(names: Mapping[str, str]) -> dict[str, str]:
+    """What only all names of a file together tell, from raw name -> common name.
+
+    The epoch mean of the train loss is the train loss where nothing finer is there; `train_loss` beside `loss` is the
+    mean over the whole run in the Trainer's summary row.
+    """
+    found: dict[str, str] = {}
+    if "train/loss" not in names.values():
+        lone = [raw for raw, name in names.items() if name == "train/loss_epoch"]
+        found.update(dict.fromkeys(lone[:1], "train/loss"))
+    if _SUMMARY & names.keys() and "train_loss" in names and "loss" in names:
+        found["train_loss"] = "final/train_loss"
     return found
 
 
