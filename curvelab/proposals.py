@@ -23,13 +23,14 @@ Applies = Callable[[Facts, Finding], bool]
 Way = Literal["up", "down", "any"]
 
 FEWEST_NORMS = 10  # gradient norms that a 90th percentile needs (judgement)
-STILL_RISING = 0.9  # of the peak; a rate below it was still on its way up (judgement)
+STILL_RISING = 0.9  # of the peak; a rate below it, but not below the rates before, was on its way up (judgement)
 TOO_EARLY = 0.05  # of the peak; a run that broke at a lower rate did not break by its rate (judgement)
 ROOM = 1.5  # times the lowest sensible rate, below which a rate is not lowered any further (judgement)
 SHORTEST_WARMUP, LONGEST_WARMUP = 0.05, 0.1  # of the steps: axolotl says 5 to 10 %, the Tuning Playbook no more than 10 %
 EVALS_WANTED = 15  # evals in a run: one every 5 to 10 % of the steps
+NEARLY = 1.2  # times the usual norm: a clip threshold no higher than this is at it already (judgement)
 LOGS_WANTED = 300  # points of a curve: 100 to 500 show a fault and its onset (judgement)
-ROUND = (1.0, 2.0, 2.5, 5.0)  # times a power of ten: the steps between evals and logs that people choose
+ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)  # times a power of ten: the steps between evals and logs that people choose
 
 
 def number(facts: Facts, setting: str) -> float | None:
@@ -47,6 +48,8 @@ def change(facts: Facts, setting: str, to: Scalar, basis: Basis, because: str, w
     """
     now = facts.setting(setting)
     value = _fitted(setting, to)
+    if isinstance(now, int) and isinstance(value, float) and value.is_integer():
+        value = int(value)
     known = number(facts, setting)
     wrong = isinstance(value, int | float) and known is not None and (
         (way == "up" and value <= known) or (way == "down" and value >= known)
@@ -92,8 +95,8 @@ def round_steps(steps: float) -> int:
     if steps < 10:
         return max(1, round(steps))
     scale = 10.0 ** math.floor(math.log10(steps))
-    choices = [k * scale for k in (*ROUND, 10.0)]
-    return round(min(choices, key=lambda choice: abs(math.log(choice / steps))))
+    nearest = min(ROUND, key=lambda k: abs(math.log(k * scale / steps)))
+    return round(nearest * scale)
 
 
 def scaled(setting: str, factor: float, because: str, basis: Basis = "judgement") -> Propose:
@@ -154,12 +157,13 @@ def lower_rate(factor: float, because: str, basis: Basis = "documented") -> Prop
 
 
 def _rate_borne(facts: Facts, step: int | None, peak: float) -> float | None:
-    """The logged rate at the step at which a run broke, two digits rounded down, if it was still in warm-up there."""
+    """The logged rate at the step at which a run broke, two digits rounded down, if it had only risen up to there."""
     rate = facts.rate
-    if step is None or len(rate) < 4 or not rate.step[0] <= step < facts.warmup_end:
+    if step is None or len(rate) < 4 or not rate.step[0] <= step < rate.step[-1]:
         return None
     at = float(np.interp(step, rate.step, rate.value))
-    if not max(TOO_EARLY * peak, ROOM * facts.lowest_rate) < at < STILL_RISING * peak:
+    highest = float(rate.value[rate.step <= step].max())
+    if at < STILL_RISING * highest or not max(TOO_EARLY * peak, ROOM * facts.lowest_rate) < at < STILL_RISING * peak:
         return None
     scale = 10.0 ** (math.floor(math.log10(at)) - 1)
     return two_digits(math.floor(at / scale) * scale)
@@ -198,8 +202,10 @@ def clip_at(facts: Facts, norms: Floats, which: str, way: Way) -> Iterator[Chang
     if len(norms) < FEWEST_NORMS:
         return
     because = f"90th percentile of {len(norms)} {which}"
-    off = number(facts, "max_grad_norm") == 0
-    yield from change(facts, "max_grad_norm", two_digits(float(np.percentile(norms, 90))), "measured", because, "any" if off else way)
+    usual, now = two_digits(float(np.percentile(norms, 90))), number(facts, "max_grad_norm")
+    if now and way == "down" and usual > now / NEARLY:
+        return
+    yield from change(facts, "max_grad_norm", usual, "measured", because, "any" if now == 0 else way)
 
 
 def not_clipped(facts: Facts) -> bool:

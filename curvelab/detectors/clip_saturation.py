@@ -60,7 +60,7 @@ class Thresholds:
     )  # fmt: skip
 
 
-LOW = 0.5  # a threshold below this was set by somebody: trainers clip at 1 (judgement)
+UNEVEN = 2.0  # times the median: a 90th percentile beyond it speaks of a restless run, which a lower rate calms (judgement)
 
 
 def _later(facts: Facts) -> Floats:
@@ -72,6 +72,11 @@ def _logged_after_clipping(facts: Facts, finding: Finding) -> bool:
     """Whether the norms stick at the threshold: then they were logged after clipping, and their size is not known."""
     clip = next((m.value for m in finding.measured if m.name == "max_grad_norm"), 0.0)
     return float(np.percentile(_later(facts), 90)) <= clip * (1 + STUCK)
+
+
+def _uneven(facts: Facts) -> bool:
+    high, middle = np.percentile(_later(facts), [90, 50])
+    return bool(high >= UNEVEN * middle)
 
 
 def _raise_threshold(facts: Facts, finding: Finding) -> Iterator[Change]:
@@ -120,16 +125,13 @@ REMEDIES = (
     ),
     Remedy(
         title="Lower {flag_learning_rate}, if the threshold was what kept the loss stable",
-        why="A norm of {median_norm:.3g} is above a usual threshold of {max_grad_norm:g}, and clipping more than half of the "
-        "updates is a roundabout way to lower the rate.",
+        why="The norms are uneven, and clipping more than half of the updates is a roundabout way to lower the rate.",
         when_not="The loss is smooth: then the threshold is too low, not the rate too high.",
         cost="rerun",
         source=("playbook", "axolotl-stability"),
         propose=lower_rate(2, "2 to 5x in the source for unstable runs; 2x taken"),
         applies=lambda facts, finding: (
-            not facts.plain_descent
-            and rate_can_fall(facts, finding)
-            and any(m.name == "max_grad_norm" and m.value >= LOW for m in finding.measured)
+            not facts.plain_descent and rate_can_fall(facts, finding) and _uneven(facts)
         ),
     ),
 )

@@ -163,7 +163,7 @@ REMEDIES = (
         applies=lambda facts, finding: _best_was_first(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
-        title="Train for fewer steps, about as far as the best eval",
+        title="Train for fewer steps, to about step {start_step}",
         why="What follows the best eval is memorised.",
         when_not="The learning rate schedule is tied to the length: a shorter one moves the minimum, too.",
         cost="rerun",

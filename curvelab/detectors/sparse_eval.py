@@ -54,7 +54,7 @@ class Thresholds:
 REMEDIES = (
     Remedy(
         title="Evaluate at regular step intervals ({flag_eval_strategy}, {flag_eval_steps}), every 5 to 10 % of the steps",
-        why="{evals:.0f} evals cannot show a minimum, and without one the best checkpoint is a guess.",
+        why="With an eval count of {evals:.0f} no minimum shows, and without one the best checkpoint is a guess.",
         when_not="A separate job evaluates the checkpoints.",
         cost="rerun",
         source=("playbook", "judgement"),

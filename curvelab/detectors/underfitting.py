@@ -62,6 +62,7 @@ class Thresholds:
 
 
 FALLING = 0.5  # of the whole fall that must lie in the second half of a run that still falls (judgement)
+LEAST = 0.005  # of the starting loss: with a smaller fall in that half, more steps of the kind lead nowhere (judgement)
 
 
 def _still_falls(facts: Facts, finding: Finding) -> bool:
@@ -69,7 +70,7 @@ def _still_falls(facts: Facts, finding: Finding) -> bool:
     value = facts.loss_levels.value
     first, middle, last = (float(np.median(part)) for part in np.array_split(value, 3))
     doubt = 2 * MEDIAN_COST * noise_of(value) * math.sqrt(6 / len(value))
-    return middle - last >= max(FALLING * (first - last), doubt)
+    return middle - last >= max(FALLING * (first - last), LEAST * abs(first), doubt)
 
 
 def _longer(facts: Facts, finding: Finding) -> Iterator[Change]:
