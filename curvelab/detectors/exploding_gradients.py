@@ -85,12 +85,12 @@ def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
 
 REMEDIES = (
     Remedy(
-        title="Look at the batches of the highest norms: very short targets, mislabelled or foreign samples",
+        title="Look at the batches of the highest norms: very short targets, endless repetitions, foreign samples",
         why="{far_share:.0%} of the norms are far out, the highest {highest:.3g} against a median of {median_norm:.3g}: "
         "at a small batch size a few samples do that.",
         when_not="The batches are large and the norms rise together.",
         cost="none",
-        source=("axolotl-stability", "judgement"),
+        source=("olmo2", "axolotl-stability"),
         applies=_heavy_tail,
     ),
     Remedy(
@@ -107,7 +107,7 @@ REMEDIES = (
         why="A norm that grows while the loss does not improve means that the steps leave the region where the gradient is valid.",
         when_not="The norm is high from single broken batches.",
         cost="rerun",
-        source=("axolotl-stability", "olmo2"),
+        source="axolotl-stability",
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         applies=rate_can_fall,
     ),

@@ -131,7 +131,7 @@ REFERENCES = {
         2025,
     ),
     "trl-lora": Reference("TRL docs", "LoRA Without Regret", f"{_TRL}/lora_without_regret"),
-    "trl-metrics": Reference("TRL docs", "Logging", f"{_TRL}/logging"),
+    "trl-metrics": Reference("TRL docs", "SFT Trainer, logged metrics", f"{_TRL}/sft_trainer"),
     "trl-faq": Reference("TRL docs", "Training FAQ", f"{_TRL}/how_to_train"),
     "trl-dpo": Reference("TRL docs", "DPO Trainer", f"{_TRL}/dpo_trainer"),
     "trl-grpo": Reference("TRL docs", "GRPO Trainer", f"{_TRL}/grpo_trainer"),
