@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curvelab.catalogue import detectors, importers
+from curvelab.knowledge.references import Reference
 from curvelab.model.card import sections
 from curvelab.model.finding import Cost
-from curvelab.rules import Detector
+from curvelab.rules import Detector, Remedy
 from curvelab.sources import Importer
 
 WIDTH = 100  # columns of a card as text
@@ -69,14 +70,37 @@ def _text_lines(one: Detector) -> Iterator[str]:
     yield from ("", "Fixes")
     for number, remedy in enumerate(one.remedies, 1):
         yield from _wrapped(f"{number}. {_general(remedy.title)}", "  ", "     ")
-        for name, text in (("Why", _general(remedy.why)), ("When not", remedy.when_not), ("Source", remedy.source)):
+        for name, text in _facts(remedy):
             yield from _wrapped(f"{name}: {text}", "     ")
-        yield f"     Cost: {COSTS[remedy.cost]}"
+    if references := _references(one):
+        yield from ("", "References")
+        for reference in references:
+            yield from _wrapped(str(reference), "  ", "    ")
+            yield f"    {reference.address}"
+
+
+def _facts(remedy: Remedy) -> tuple[tuple[str, str], ...]:
+    """What a card says of a remedy below its title: (name, text)."""
+    return (
+        ("Why", _general(remedy.why)),
+        ("When not", _general(remedy.when_not)),
+        ("Cost", COSTS[remedy.cost]),
+        ("Source", remedy.citation),
+    )
+
+
+def _references(one: Detector) -> list[Reference]:
+    """The sources of a detector's remedies, each once, in the order of the remedies."""
+    return list(dict.fromkeys(reference for remedy in one.remedies for reference in remedy.references))
 
 
 def _general(text: str) -> str:
-    """A remedy's sentence without a run: `{start_step:,}`, which a finding fills, becomes `<start step>`."""
-    return re.sub(r"\{(\w+)(?:[:!][^{}]*)?\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", text)
+    """A remedy's sentence without a run: `{start_step:,}`, which a finding fills, becomes `<start step>`.
+
+    `{flag_learning_rate}` becomes the canonical name of the setting.
+    """
+    named = re.sub(r"\{flag_(\w+)\}", r"\1", text)
+    return re.sub(r"\{(\w+)(?:[:!][^{}]*)?\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", named)
 
 
 def _wrapped(text: str, indent: str, more: str | None = None) -> list[str]:
@@ -101,9 +125,11 @@ def card_markdown(one: Detector) -> str:
     if one.remedies:
         lines += ["", "## Fixes"]
     for remedy in one.remedies:
-        lines += ["", f"### {_escaped(_general(remedy.title))}", "", _escaped(_general(remedy.why)), ""]
-        facts = (("When not", remedy.when_not), ("Cost", COSTS[remedy.cost]), ("Source", remedy.source))
-        lines += [f"- {name}: {_escaped(text)}" for name, text in facts]
+        lines += ["", f"### {_escaped(_general(remedy.title))}", ""]
+        lines += [f"- {name}: {_escaped(text)}" for name, text in _facts(remedy)]
+    if references := _references(one):
+        lines += ["", "## References", ""]
+        lines += [f"- {_escaped(str(reference))}: <{reference.address}>" for reference in references]
     return "\n".join(lines) + "\n"
 
 

@@ -19,8 +19,10 @@ from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
 from curvelab.confidence import calibrated
 from curvelab.facts import Facts
-from curvelab.model.finding import SEVERITIES, Finding, Fix, Severity
+from curvelab.knowledge.setting_names import KNOWN
+from curvelab.model.finding import CHEAPEST_FIRST, SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
+from curvelab.model.percent import percent
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
 from curvelab.model.run import Curve, Run
 from curvelab.rules import Detector, NotApplicable, Remedy
@@ -105,8 +107,9 @@ def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
     plain = msgspec.to_builtins(finding, enc_hook=_python_number)
     plain |= {"pattern": one.pattern, "confidence": round(calibrated(plain["confidence"], one, facts), 3)}
     named = msgspec.convert(plain, Finding)
-    fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
-    return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
+    most_useful = [remedy for remedy in one.remedies if remedy.applies(facts, named)][:MOST_FIXES]
+    fixes = [_fix(remedy, facts, named) for remedy in sorted(most_useful, key=lambda r: CHEAPEST_FIRST.index(r.cost))]
+    return msgspec.structs.replace(named, fixes=tuple(fixes))
 
 
 def _python_number(value: Any) -> Any:
@@ -124,21 +127,24 @@ class _Lenient(string.Formatter):
         return "?" if value is None else value
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        return str(value) if isinstance(value, str) else str(super().format_field(value, format_spec))
+        if isinstance(value, str):
+            return value
+        return percent(value, format_spec) if format_spec.endswith("%") else str(super().format_field(value, format_spec))
 
 
 def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
-    words: dict[str, Any] = {m.name: m.value for m in finding.measured}
+    words: dict[str, Any] = {f"flag_{name}": name for name in KNOWN}
+    words |= {m.name: m.value for m in finding.measured}
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
     formatter = _Lenient()
     return Fix(
         title=formatter.vformat(remedy.title, (), words),
         why=formatter.vformat(remedy.why, (), words),
-        when_not=remedy.when_not,
+        when_not=formatter.vformat(remedy.when_not, (), words),
         changes=tuple(remedy.propose(facts, finding)),
         cost=remedy.cost,
-        source=remedy.source,
+        source=remedy.citation,
     )
 
 

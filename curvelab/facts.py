@@ -67,6 +67,16 @@ class Facts:
         return 1e-4 if self.setting("r") else 1e-5
 
     @cached_property
+    def lowest_rate(self) -> float:
+        """Learning rate below which lowering it cures nothing: a tenth of the usual one, a fiftieth for preferences and rewards."""
+        return self.usual_rate / (50 if self.preference or self.reinforced else 10)
+
+    @cached_property
+    def plain_descent(self) -> bool:
+        """Whether the optimizer is SGD, whose step grows with the gradient; Adam and its kin divide the scale out again."""
+        return "sgd" in str(self.setting("optim") or "").lower()
+
+    @cached_property
     def rate_is_low(self) -> bool:
         """Whether a higher learning rate may be the cure: it is below the usual ones, or unknown."""
         rate = self.setting("learning_rate")

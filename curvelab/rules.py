@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from curvelab.facts import Facts
+from curvelab.knowledge.references import JUDGEMENT, REFERENCES, Reference
 from curvelab.model.card import sections
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.model.finding import Change, Cost, Finding
@@ -51,42 +52,39 @@ def _nothing(facts: Facts, finding: Finding) -> Iterable[Change]:
     return ()
 
 
-def scaled(setting: str, factor: float) -> Callable[[Facts, Finding], Iterable[Change]]:
-    """Propose the run's own value of a setting times a factor, to two digits; where the log lacks it, only name it."""
-
-    def propose(facts: Facts, finding: Finding) -> Iterable[Change]:
-        now = facts.setting(setting)
-        known = isinstance(now, int | float) and not isinstance(now, bool) and now > 0
-        yield Change(setting=setting, from_=now, to=float(f"{now * factor:.2g}") if known else None)
-
-    return propose
-
-
-def at_least(setting: str, least: float) -> Callable[[Facts, Finding], Iterable[Change]]:
-    """Propose `least` for a setting that is lower or not in the log."""
-
-    def propose(facts: Facts, finding: Finding) -> Iterable[Change]:
-        now = facts.setting(setting)
-        if now is None or (isinstance(now, int | float) and now < least):
-            yield Change(setting=setting, from_=now, to=least)
-
-    return propose
-
-
 @dataclass(frozen=True)
 class Remedy:
     """One piece of advice. `propose` computes new values from the evidence; `applies` says for which runs it is meant.
 
-    `title` and `why` may hold {placeholders} that the finding's measured values and the run's settings fill.
+    title, why, when_not  may hold {placeholders} that the finding's measured values and the run's settings fill, and
+                          {flag_NAME}, which becomes the name that the run's own trainer has for a setting
+    source                key or keys of curvelab.knowledge.references, or "judgement"
+
+    A detector lists its remedies from the most useful to the least: the engine takes the first three that apply, and
+    shows the cheapest of these first.
     """
 
     title: str
     why: str
     when_not: str
     cost: Cost
-    source: str
+    source: str | tuple[str, ...]
     propose: Callable[[Facts, Finding], Iterable[Change]] = _nothing
     applies: Callable[[Facts, Finding], bool] = _always
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The sources in full, without those that are a judgement."""
+        return tuple(REFERENCES[key] for key in self._keys if key != JUDGEMENT)
+
+    @property
+    def citation(self) -> str:
+        """The sources in words: "Google, Deep Learning Tuning Playbook (2023); judgement"."""
+        return "; ".join(key if key == JUDGEMENT else str(REFERENCES[key]) for key in self._keys)
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return (self.source,) if isinstance(self.source, str) else self.source
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def test_thresholds_have_bounds_units_and_sources(one: Detector):
 @each(detectors())
 def test_remedies_are_complete(one: Detector):
     for remedy in one.remedies:
-        for text in (remedy.title, remedy.why, remedy.when_not, remedy.source):
+        for text in (remedy.title, remedy.why, remedy.when_not, remedy.citation):
             assert sentence(text), remedy.title
         assert remedy.cost in cards.COSTS
 

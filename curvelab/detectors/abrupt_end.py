@@ -35,6 +35,8 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Gap, Measured
+from curvelab.model.percent import percent
+from curvelab.proposals import EVALS_WANTED, change, number, round_steps, switched
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
 
@@ -47,31 +49,60 @@ class Thresholds:
 
 
 def _smaller_batches(facts: Facts, finding: Finding) -> Iterator[Change]:
-    size = facts.setting("per_device_train_batch_size")
-    steps = facts.setting("gradient_accumulation_steps")
-    if isinstance(size, int) and size > 1:
-        yield Change(setting="per_device_train_batch_size", from_=size, to=size // 2)
-        if isinstance(steps, int):
-            yield Change(setting="gradient_accumulation_steps", from_=steps, to=steps * 2)
+    """Smaller micro-batches and as many more of them, so that an update goes on to hold the same samples."""
+    size, steps = number(facts, "per_device_train_batch_size"), number(facts, "gradient_accumulation_steps")
+    if size is None or steps is None or size < 2:
+        return
+    parts = 2 if size % 2 == 0 else size
+    said = f"{size / parts:g} x {steps * parts:g} samples an update, as many as {size:g} x {steps:g}"
+    yield from change(facts, "per_device_train_batch_size", size / parts, "judgement", said, "down")
+    yield from change(facts, "gradient_accumulation_steps", steps * parts, "judgement", said, "up")
+
+
+def _save(facts: Facts, finding: Finding) -> Iterator[Change]:
+    every = round_steps((facts.run.planned_steps or 0) / EVALS_WANTED)
+    said = f"{percent(every / (facts.run.planned_steps or 1))} of {facts.run.planned_steps} planned steps"
+    yield from change(facts, "save_strategy", "steps", "judgement", "a stop then costs no more than the steps since the last save")
+    yield from change(facts, "save_steps", every, "judgement", said)
 
 
 REMEDIES = (
     Remedy(
         title="Resume from the last checkpoint: trainer.train(resume_from_checkpoint=True)",
         why="{missing:.0f} of the planned steps were never done; the learning rate had not decayed.",
-        when_not="This is a snapshot of a run that went on elsewhere.",
+        when_not="This log is a snapshot of a run that went on after step {start_step}.",
         cost="resume",
-        source="Transformers docs, Trainer checkpoints",
+        source="transformers-checkpoints",
+        applies=lambda facts, finding: facts.saves,
     ),
     Remedy(
-        title="If memory ran out: halve the micro-batch and double the accumulation, truncate the longest samples",
+        title="Save checkpoints at regular steps ({flag_save_strategy}, {flag_save_steps})",
+        why="Nothing was saved: all {start_step} steps have to be done again.",
+        when_not="A run of this length is cheap enough to lose.",
+        cost="rerun",
+        source=("transformers-training-arguments", "judgement"),
+        propose=_save,
+        applies=lambda facts, finding: not facts.saves,
+    ),
+    Remedy(
+        title="Shrink the micro-batch and accumulate more, and truncate the longest samples, if memory ran out",
         why="A single long batch is the usual cause of a crash in the middle of a run.",
         when_not="The log of the job shows another cause (time limit, preemption, disk full).",
         cost="resume",
-        source="axolotl docs, Training Stability & Debugging; judgement",
+        source=("axolotl-stability", "judgement"),
         propose=_smaller_batches,
+        applies=lambda facts, finding: number(facts, "per_device_train_batch_size") != 1,
     ),
-)
+    Remedy(
+        title="Turn on {flag_gradient_checkpointing}, if memory ran out",
+        why="Activations are computed again in the backward pass instead of being kept: less memory for about a fifth more time.",
+        when_not="The log of the job shows another cause (time limit, preemption, disk full).",
+        cost="resume",
+        source=("axolotl-stability", "judgement"),
+        propose=switched("gradient_checkpointing", True, "the second step of the source against a full memory", unknown=False),
+        applies=lambda facts, finding: facts.setting("gradient_checkpointing") is False,
+    ),
+)  # fmt: skip
 
 
 def _example(name: str, planned: int, fires: bool, state: str) -> Example:
@@ -112,7 +143,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.7 if lone else 0.9,
         metric="train/loss",
-        headline=f"the log ends at step {last} of {planned} planned ({share:.0%})"
+        headline=f"the log ends at step {last} of {planned} planned ({percent(share)})"
         + ("; a lone checkpoint may be a snapshot of a longer run" if lone else ""),
         start_step=last,
         end_step=planned,

@@ -33,8 +33,10 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.finding import Finding, Level, Measured, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Run
+from curvelab.proposals import at_least, lower_rate, number, proposes, rate_can_fall, scaled
 from curvelab.rules import Example, Remedy, detector, threshold
 from curvelab.signals.level import MEDIAN_COST, noise_of
 from curvelab.signals.noise import running_median
@@ -56,41 +58,36 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _gentler(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    yield Change(setting="learning_rate", from_=rate, to=float(f"{rate / 3:.2g}") if isinstance(rate, float) else None)
-
-
-def _beta(facts: Facts, finding: Finding) -> Iterator[Change]:
-    beta = facts.setting("beta")
-    now = float(beta) if isinstance(beta, int | float) and beta > 0 else None
-    yield Change(setting="beta", from_=beta, to=2 * now if now else None)
-
+_likelihood = at_least("rpo_alpha", 0.01, "1 in the source", to=1.0)
+_beta = scaled("beta", 2, "twice the run's own; the source holds models nearer to their reference that way")
 
 REMEDIES = (
     Remedy(
-        title="Add an SFT term on the chosen answers (rpo_alpha, or loss_type with sft)",
+        title="Add a likelihood term on the chosen answers ({flag_rpo_alpha}; in newer TRL sft among the values of {flag_loss_type})",
         why="The DPO loss does not see that the chosen answer became {fall:.0%} less likely; a likelihood term does.",
         when_not="The chosen answers are not what you want to imitate.",
         cost="rerun",
-        source="DPO-Positive, arXiv 2402.13228; TRL docs, DPOTrainer",
-        propose=lambda facts, finding: (Change(setting="rpo_alpha", from_=facts.setting("rpo_alpha"), to=1.0),),
+        source=("rpo", "dpo-positive", "trl-dpo"),
+        propose=_likelihood,
+        applies=lambda facts, finding: not number(facts, "rpo_alpha") and "sft" not in str(facts.setting("loss_type")),
     ),
     Remedy(
-        title="Lower the learning rate",
-        why="Preference tuning usually needs a tenth of the rate of supervised fine-tuning, 5e-7 to 5e-6 for full models.",
+        title="Lower {flag_learning_rate} by 2 to 5x",
+        why="The chosen answers lost {nats:.3g} nats by step {end_step}: each step moves the model further than the pairs ask for.",
         when_not="The fall began only in the last epoch: then stop earlier.",
         cost="rerun",
-        source="arXiv 2406.02900; axolotl docs",
-        propose=_gentler,
+        source=("axolotl-stability", "judgement"),
+        propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
+        applies=rate_can_fall,
     ),
     Remedy(
-        title="Raise beta",
-        why="A higher beta holds the model nearer to its reference.",
+        title="Raise {flag_beta}, which holds the model nearer to its reference",
+        why="The loss bought its margin by leaving the reference: {nats:.3g} nats on the chosen answers alone.",
         when_not="Margins hardly grow already.",
         cost="rerun",
-        source="arXiv 2406.02900",
+        source=("arxiv-2406-02900", "judgement"),
         propose=_beta,
+        applies=lambda facts, finding: facts.setting("beta") is None or proposes(_beta)(facts, finding),
     ),
 )
 
@@ -137,7 +134,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="critical" if share >= 1.0 and nats >= limits.nats else "warning",
         confidence=0.65 + 0.3 * min(1.0, (share - limits.fall) / 0.3 if share > limits.fall else 0.5),
         metric=curve.metric,
-        headline=f"the log-probability of the chosen answers fell by {share:.0%} ({before:.4g} to {after:.4g}, lowest {lowest:.4g}) while the margin held",
+        headline=f"the log-probability of the chosen answers fell by {percent(share)} ({before:.4g} to {after:.4g}, lowest {lowest:.4g}) while the margin held",
         start_step=start,
         end_step=int(curve.step[-1]),
         measured=(
@@ -152,7 +149,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         ),
         evidence=(
             Level(metric=curve.metric, value=before, label=f"start {before:.4g}"),
-            Span(metric=curve.metric, start_step=start, end_step=int(curve.step[-1]), label=f"-{share:.0%}"),
+            Span(metric=curve.metric, start_step=start, end_step=int(curve.step[-1]), label=f"-{percent(share)}"),
         ),
     )
 

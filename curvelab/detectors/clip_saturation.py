@@ -38,10 +38,14 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.model.log import Floats
+from curvelab.model.percent import percent
+from curvelab.proposals import change, clip_at, lower_rate, number, rate_can_fall, two_digits
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
 HF_DEFAULT = 1.0  # TrainingArguments.max_grad_norm
 HF_FORMATS = ("trainer-state", "trainer-log")
+STUCK = 0.01  # of the threshold: norms that go no further beyond it were logged after clipping (judgement)
 
 
 @dataclass(frozen=True)
@@ -56,31 +60,79 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _high_norm(facts: Facts) -> float:
+UNEVEN = 2.0  # times the median: a 90th percentile beyond it speaks of a restless run, which a lower rate calms (judgement)
+
+
+def _later(facts: Facts) -> Floats:
     norms = facts.finite("train/grad_norm")
-    return float(np.percentile(norms.value[norms.step >= facts.warmup_end], 90))
+    return norms.value[norms.step >= facts.warmup_end]
+
+
+def _logged_after_clipping(facts: Facts, finding: Finding) -> bool:
+    """Whether the norms stick at the threshold: then they were logged after clipping, and their size is not known."""
+    clip = next((m.value for m in finding.measured if m.name == "max_grad_norm"), 0.0)
+    return float(np.percentile(_later(facts), 90)) <= clip * (1 + STUCK)
+
+
+def _uneven(facts: Facts) -> bool:
+    high, middle = np.percentile(_later(facts), [90, 50])
+    return bool(high >= UNEVEN * middle)
 
 
 def _raise_threshold(facts: Facts, finding: Finding) -> Iterator[Change]:
-    yield Change(setting="max_grad_norm", from_=facts.setting("max_grad_norm"), to=float(f"{_high_norm(facts):.2g}"))
+    if not _logged_after_clipping(facts, finding):
+        yield from clip_at(facts, _later(facts), "logged norms after warm-up", "up")
+
+
+def _same_step(facts: Facts, finding: Finding) -> Iterator[Change]:
+    """SGD's step is rate x norm: what clipping took off in the median goes into the rate, and the threshold is free."""
+    yield from _raise_threshold(facts, finding)
+    rate, clip = number(facts, "learning_rate"), number(facts, "max_grad_norm")
+    if rate and clip:
+        kept = float(np.median(np.minimum(1.0, clip / np.maximum(_later(facts), 1e-300))))
+        said = f"times {kept:.2g}, the median of threshold over norm: the step that the optimizer really made"
+        yield from change(facts, "learning_rate", two_digits(rate * kept), "measured", said, "down")
 
 
 REMEDIES = (
     Remedy(
-        title="Raise max_grad_norm to about the 90th percentile of the logged norm",
-        why="{clipped_share:.0%} of the logged updates were clipped: the threshold, not the gradient, set the step length.",
-        when_not="The loss is unstable already; then lower the learning rate first.",
+        title="Log the gradient norm before clipping, then set {flag_max_grad_norm} to its 90th percentile",
+        why="The logged norms stick at {max_grad_norm:g}: they were written after clipping, and how large they were is not in the log.",
+        when_not="Every update is meant to have the same length.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook",
-        propose=_raise_threshold,
+        source=("playbook", "trl-metrics"),
+        applies=_logged_after_clipping,
     ),
     Remedy(
-        title="Or lower the learning rate, which is what the clipping does in a roundabout way",
-        why="More than half of the updates clipped is a strange way of reducing the learning rate.",
-        when_not="The threshold is far below the norms of a comparable healthy run.",
+        title="Raise {flag_max_grad_norm} to about the 90th percentile of the logged norm",
+        why="{clipped_share:.0%} of the logged updates were clipped, so that outliers count as much as any other batch. "
+        "Adam divides a constant scale out again: its steps stay about as long, and {flag_learning_rate} may stay.",
+        when_not="The threshold is what keeps the loss stable, or every update is meant to have the same length.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook; judgement for the factor of 3",
-        propose=scaled("learning_rate", 1 / 3),
+        source="playbook",
+        propose=_raise_threshold,
+        applies=lambda facts, finding: not facts.plain_descent and not _logged_after_clipping(facts, finding),
+    ),
+    Remedy(
+        title="Raise {flag_max_grad_norm} to the 90th percentile of the logged norm and lower {flag_learning_rate} by what clipping took off",
+        why="{clipped_share:.0%} of the logged updates were clipped. With SGD that is a hidden learning rate: the threshold "
+        "cannot be raised alone, or every step becomes longer.",
+        when_not="Every update is meant to have the same length.",
+        cost="rerun",
+        source=("playbook", "judgement"),
+        propose=_same_step,
+        applies=lambda facts, finding: facts.plain_descent and not _logged_after_clipping(facts, finding),
+    ),
+    Remedy(
+        title="Lower {flag_learning_rate}, if the threshold was what kept the loss stable",
+        why="The norms are uneven, and clipping more than half of the updates is a roundabout way to lower the rate.",
+        when_not="The loss is smooth: then the threshold is too low, not the rate too high.",
+        cost="rerun",
+        source=("playbook", "axolotl-stability"),
+        propose=lower_rate(2, "2 to 5x in the source for unstable runs; 2x taken"),
+        applies=lambda facts, finding: (
+            not facts.plain_descent and rate_can_fall(facts, finding) and _uneven(facts)
+        ),
     ),
 )
 
@@ -119,7 +171,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.5 if assumed else min(0.97, 0.6 + 2 * (share - limits.share)),
         metric="train/grad_norm",
-        headline=f"{share:.0%} of the logged updates were clipped: the gradient norm is about {level:.3g}, the clip threshold {clip:g} ({source})",
+        headline=f"{percent(share)} of the logged updates were clipped: the gradient norm is about {level:.3g}, the clip threshold {clip:g} ({source})",
         start_step=start,
         end_step=end,
         measured=(
@@ -129,7 +181,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         ),
         evidence=(
             Level(metric="train/grad_norm", value=clip, label=f"clip threshold {clip:g}"),
-            Span(metric="train/grad_norm", start_step=start, end_step=end, label=f"{share:.0%} clipped"),
+            Span(metric="train/grad_norm", start_step=start, end_step=end, label=f"{percent(share)} clipped"),
         ),
     )  # fmt: skip
 

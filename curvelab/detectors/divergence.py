@@ -35,7 +35,8 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.proposals import change, clip_at, lower_rate, not_clipped, proposes, rate_can_fall, settled_norms, warm_up
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import running_median, sigma_of, step_noise
 
@@ -62,16 +63,22 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _warm_up(facts: Facts, finding: Finding) -> Iterator[Change]:
-    planned, now = facts.run.planned_steps, facts.setting("warmup_steps") or 0
-    if planned and isinstance(now, int | float) and now < 0.03 * planned and not facts.setting("warmup_ratio"):
-        yield Change(setting="warmup_steps", from_=facts.setting("warmup_steps"), to=max(1, round(0.05 * planned)))
-    if facts.setting("max_grad_norm") == 0:
-        yield Change(setting="max_grad_norm", from_=0, to=1.0)
+EARLY = 0.2  # share of the run: what breaks later than this, no warm-up would have kept (judgement)
 
 
 def _jumped(facts: Facts, finding: Finding) -> bool:
     return facts.rate_jump(finding.start_step or 0) is not None
+
+
+def _broke_early(facts: Facts, finding: Finding) -> bool:
+    return (finding.start_step or 0) <= (facts.run.first_step or 0) + EARLY * (facts.run.planned_steps or facts.length)
+
+
+def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
+    """The usual norm of the time before it broke; where that was not logged, 1."""
+    norms = settled_norms(facts, before=finding.start_step or 0)
+    found = tuple(clip_at(facts, norms, f"logged norms before step {finding.start_step}", "any"))
+    yield from found or change(facts, "max_grad_norm", 1.0, "documented", "1 in the source")
 
 
 REMEDIES = (
@@ -79,7 +86,7 @@ REMEDIES = (
         title="Mend the schedule: the learning rate jumps upwards at the onset",
         why="The loss left its level when the rate jumped; no other setting has to change.",
         when_not="The jump is a planned restart; then lower its peak.",
-        cost="rerun",
+        cost="resume",
         source="judgement",
         applies=_jumped,
     ),
@@ -88,26 +95,37 @@ REMEDIES = (
         why="The train loss rose from {best_level:.3g} to {end_level:.3g} after it and did not come back.",
         when_not="The loss is still recovering and the checkpoint would cost more than the wait.",
         cost="resume",
-        source="Google, Deep Learning Tuning Playbook",
+        source=("palm", "judgement"),
         applies=lambda facts, finding: facts.saves and (finding.start_step or 0) > (facts.run.first_step or 0),
     ),
     Remedy(
-        title="Lower the peak learning rate by 2 to 10x",
-        why="A rate above the stability limit makes the loss climb once warm-up is over.",
-        when_not="The rate in the log jumps at the onset: then mend the schedule first.",
+        title="Lengthen the warm-up to 5 to 10 % of the steps",
+        why="The loss broke early, at step {start_step}: a longer way up lets weights and optimizer settle before the rate is high.",
+        when_not="The run was resumed from a checkpoint with its optimizer state.",
         cost="rerun",
-        source="Wortsman et al., arXiv 2309.14322",
-        propose=scaled("learning_rate", 1 / 5),
-        applies=lambda facts, finding: not _jumped(facts, finding),
+        source=("axolotl-stability", "playbook"),
+        propose=warm_up,
+        applies=lambda facts, finding: (
+            not _jumped(facts, finding) and _broke_early(facts, finding) and proposes(warm_up)(facts, finding)
+        ),
     ),
     Remedy(
-        title="Warm up for 3 to 10 % of the steps and clip gradients at 1.0",
-        why="Both widen the range of stable learning rates.",
-        when_not="Warm-up and clipping are in place already.",
+        title="Clip the gradients ({flag_max_grad_norm}), which is off",
+        why="Without a bound one batch can take a step of any length.",
+        when_not="The gradient norm stayed where it was while the loss rose.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook",
-        propose=_warm_up,
-        applies=lambda facts, finding: bool(tuple(_warm_up(facts, finding))),
+        source=("playbook", "axolotl-stability"),
+        propose=_clip,
+        applies=lambda facts, finding: not _jumped(facts, finding) and not_clipped(facts),
+    ),
+    Remedy(
+        title="Lower {flag_learning_rate} to a rate that the run bears",
+        why="A rate above the stability limit makes the loss climb, from {best_level:.3g} to {end_level:.3g} here.",
+        when_not="One broken batch at step {start_step} is the cause: look at it first.",
+        cost="rerun",
+        source=("small-scale-proxies", "axolotl-stability", "judgement"),
+        propose=lower_rate(5, "2 to 5x in the source for spikes; 5x taken, for this loss did not come back"),
+        applies=lambda facts, finding: not _jumped(facts, finding) and rate_can_fall(facts, finding),
     ),
 )
 

@@ -34,7 +34,8 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.run import Run
-from curvelab.rules import Example, NotApplicable, Remedy, at_least, detector, scaled, threshold
+from curvelab.proposals import at_least, change, lower_rate, number, proposes, rate_can_fall
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
 WINDOW = 5  # logs whose median is the level
@@ -53,34 +54,51 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _clip_higher(facts: Facts, finding: Finding) -> Iterator[Change]:
-    yield Change(setting="epsilon_high", from_=facts.setting("epsilon_high"), to=0.28)
+_varied = at_least("temperature", 0.8, "0.8 to 1.0 in the source; 1.0 taken", to=1.0, unknown=False)
+_groups = at_least("num_generations", 16, "16 or more in the source", unknown=False)
+
+
+def _more_variety(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield from _varied(facts, finding)
+    yield from _groups(facts, finding)
 
 
 REMEDIES = (
     Remedy(
-        title="Clip higher: epsilon_high 0.28",
-        why="The usual upper clip keeps unlikely tokens from becoming likelier, and the entropy dies of it.",
+        title="Clip higher: {flag_epsilon_high} of 0.28",
+        why="The usual upper clip keeps unlikely tokens from becoming likelier: the entropy fell from {before:.3g} to {level:.3g}.",
         when_not="The entropy began to fall only when the reward was at its maximum.",
         cost="rerun",
-        source="DAPO, arXiv 2503.14476",
-        propose=_clip_higher,
+        source="dapo",
+        propose=at_least("epsilon_high", 0.28, "0.28 in the source"),
+        applies=lambda facts, finding: (number(facts, "epsilon_high") or 0.0) < 0.28,
     ),
     Remedy(
-        title="Sample at a temperature of 0.8 to 1.0, with 16 generations or more a prompt",
-        why="Equal completions give equal rewards; variety is what policy gradients learn from.",
-        when_not="It was sampled so already.",
+        title="Sample with more variety: {flag_temperature} of 0.8 to 1.0, {flag_num_generations} of 16 or more",
+        why="Equal completions get equal rewards; variety is what policy gradients learn from.",
+        when_not="The reward is at its maximum: then the run is done.",
         cost="rerun",
-        source="TRL training FAQ; axolotl docs",
-        propose=at_least("temperature", 1.0),
+        source="axolotl-stability",
+        propose=_more_variety,
+        applies=proposes(_more_variety),
     ),
     Remedy(
-        title="Lower the learning rate by 2 to 5x",
+        title="Lower {flag_learning_rate} by 2 to 5x",
         why="Entropy went from {before:.3g} to {level:.3g} faster than the policy could explore.",
         when_not="The reward hardly moves.",
         cost="rerun",
-        source="axolotl docs, Training Stability & Debugging",
-        propose=scaled("learning_rate", 1 / 3),
+        source=("axolotl-stability", "judgement"),
+        propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
+        applies=rate_can_fall,
+    ),
+    Remedy(
+        title="Add a KL term: {flag_beta} above 0",
+        why="Near its reference a policy keeps the entropy of the reference.",
+        when_not="The recipe leaves the KL term out on purpose.",
+        cost="rerun",
+        source=("axolotl-stability", "judgement"),
+        propose=lambda facts, finding: change(facts, "beta", 0.01, "judgement", "a weak term; the source gives no number", "up"),
+        applies=lambda facts, finding: number(facts, "beta") == 0,
     ),
 )
 

@@ -34,7 +34,9 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Run
+from curvelab.proposals import eval_every, no_longer_than
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.line import Jump, jump_at
 
@@ -55,27 +57,44 @@ class Thresholds:
     )  # fmt: skip
 
 
+def _turned(facts: Facts, finding: Finding) -> bool:
+    """Whether the eval loss was best before the run ended: then the later epochs did harm."""
+    evals = facts.eval_loss
+    return len(evals) >= 3 and int(evals.step[np.argmin(evals.value)]) < int(evals.step[-1])
+
+
 def _fewer_epochs(facts: Facts, finding: Finding) -> Iterator[Change]:
-    epochs = facts.setting("num_train_epochs")
-    if isinstance(epochs, int | float) and epochs > 2:
-        yield Change(setting="num_train_epochs", from_=epochs, to=2)
+    evals = facts.eval_loss
+    best = int(evals.step[np.argmin(evals.value)])
+    yield from no_longer_than(facts, best, f"best of {len(evals)} evals at step {best} of {facts.run.last_step}")
 
 
 REMEDIES = (
     Remedy(
-        title="Nothing, if eval loss still falls: steps like these are expected over several epochs",
+        title="Nothing, as long as eval loss still falls: steps like these are expected over several epochs",
         why="The model knows examples that it has seen before; the drop is no progress on new data, and no harm by itself.",
-        when_not="Eval loss rises after the step.",
+        when_not="Eval loss rises after step {start_step}.",
         cost="none",
-        source="fast.ai, Can LLMs learn from a single example?",
+        source="fastai-one-example",
+        applies=lambda facts, finding: not _turned(facts, finding),
     ),
     Remedy(
-        title="Judge the run by eval loss, and train for 1 to 2 epochs when it rises after the step",
-        why="{drop:.0%} of the train loss went at one boundary: from there on train loss measures memory.",
+        title="End the run at its best eval: {flag_num_train_epochs} of 1 to 3 are usual",
+        why="{drop:.0%} of the train loss went at one boundary, and eval loss was best before the end: what came after is memory.",
         when_not="Later epochs still improve the metric that matters.",
         cost="rerun",
-        source="fast.ai, Can LLMs learn from a single example?",
+        source=("fastai-one-example", "unsloth-lora"),
         propose=_fewer_epochs,
+        applies=_turned,
+    ),
+    Remedy(
+        title="Judge the run by an eval loss, which it lacks",
+        why="{drop:.0%} of the train loss went at one boundary: from there on train loss measures memory.",
+        when_not="The model is evaluated elsewhere.",
+        cost="rerun",
+        source=("fastai-one-example", "playbook"),
+        propose=lambda facts, finding: eval_every(facts),
+        applies=lambda facts, finding: len(facts.eval_loss) < 3,
     ),
 )
 
@@ -125,7 +144,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         confidence=0.7 + 0.25 * min(1.0, (clearest - limits.sigmas) / limits.sigmas),
         metric="train/loss",
         headline=f"train/loss steps down at {len(found)} of {len(jumps)} epoch boundaries (step {where}), "
-        f"{'' if one else 'at most '}by {drop:.1%} at step {at:.0f}",
+        f"{'' if one else 'at most '}by {percent(drop, '.1%')} at step {at:.0f}",
         start_step=round(found[0][0]),
         end_step=round(found[-1][0]),
         measured=(
@@ -141,7 +160,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         ),
         evidence=(
             *(
-                Point(metric="train/loss", step=round(a), value=_level(facts, a), label=f"-{d:.1%}")
+                Point(metric="train/loss", step=round(a), value=_level(facts, a), label=f"-{percent(d, '.1%')}")
                 for a, d, _ in found
             ),
             Span(metric="train/loss", start_step=round(found[0][0]), end_step=round(found[-1][0]), label="epoch ends"),

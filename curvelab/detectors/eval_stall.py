@@ -33,6 +33,7 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Measured, Span, Trend
+from curvelab.model.percent import percent
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
 
@@ -62,7 +63,7 @@ REMEDIES = (
         why="Train fell {train_fall:.0%} since the first eval, eval {eval_fall:.1%}: the two sets measure different things.",
         when_not="The eval set is meant to be unrelated.",
         cost="none",
-        source="definition of the pattern; judgement",
+        source=("karpathy-recipe", "judgement"),
     ),
     Remedy(
         title="Add an eval set split off from the training data",
@@ -118,7 +119,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.6 + 0.15 * min(1.0, train_fall / 0.5) + 0.15 * (1 - band / limits.band),
         metric=evals.metric,
-        headline=f"{evals.metric} moved by {eval_fall:.1%} since step {start} while train/loss fell by {train_fall:.0%}",
+        headline=f"{evals.metric} moved by {percent(eval_fall, '.1%')} since step {start} while train/loss fell by {percent(train_fall)}",
         start_step=start,
         end_step=last,
         measured=(

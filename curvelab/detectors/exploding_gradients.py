@@ -36,10 +36,13 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts, levels_of
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.proposals import clip_at, lower_rate, proposes, rate_can_fall, scaled, settled_norms
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
+FAR = 10.0  # times the median: norms beyond it are left out of what is usual
 LEARNED = 0.3  # relative fall of the loss since the norm rose that shows that the run goes on learning (judgement)
 
 
@@ -64,40 +67,58 @@ class Thresholds:
     )  # fmt: skip
 
 
+def _heavy_tail(facts: Facts, finding: Finding) -> bool:
+    """Whether it is a share of far-out norms, and not a level that rose."""
+    return any(m.name == "far_share" and m.value >= (m.threshold or 0.0) for m in finding.measured)
+
+
 def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
-    yield Change(setting="max_grad_norm", from_=facts.setting("max_grad_norm"), to=1.0)
-
-
-def _unclipped(facts: Facts, finding: Finding) -> bool:
-    """Whether the log says that nothing is clipped, or only far above 1.0; without settings Transformers clips at 1.0."""
-    now = facts.setting("max_grad_norm")
-    return isinstance(now, int | float) and (now <= 0 or now > 1.0)
+    """The 90th percentile of the usual norms: of those that are not far out, or of those before the level rose."""
+    if _heavy_tail(facts, finding):
+        norms = settled_norms(facts)
+        usual = norms[norms <= FAR * np.median(norms)]
+        yield from clip_at(facts, usual, f"logged norms up to {FAR:g} times the median", "down")
+    else:
+        norms = settled_norms(facts, before=finding.start_step or 0)
+        yield from clip_at(facts, norms, f"logged norms before step {finding.start_step}", "down")
 
 
 REMEDIES = (
     Remedy(
-        title="Clip the gradients at a norm of 1.0",
-        why="The norm reaches {highest:.3g} against a median of {median_norm:.3g}: single updates can undo many others.",
-        when_not="Clipping is on already; then the learning rate or the data is the cause.",
-        cost="rerun",
-        source="axolotl docs, Training Stability & Debugging",
-        propose=_clip,
-        applies=_unclipped,
+        title="Look at the batches of the highest norms: very short targets, endless repetitions, foreign samples",
+        why="{far_share:.0%} of the norms are far out, the highest {highest:.3g} against a median of {median_norm:.3g}: "
+        "at a small batch size a few samples do that.",
+        when_not="The batches are large and the norms rise together.",
+        cost="none",
+        source=("olmo2", "axolotl-stability"),
+        applies=_heavy_tail,
     ),
     Remedy(
-        title="Lower the learning rate by 2 to 5x and lengthen the warm-up",
+        title="Clip the gradients at their usual norm ({flag_max_grad_norm})",
+        why="The norm reaches {highest:.3g} against a median of {median_norm:.3g}: single updates can undo many others.",
+        when_not="The norms were logged after clipping.",
+        cost="rerun",
+        source=("playbook", "axolotl-stability"),
+        propose=_clip,
+        applies=proposes(_clip),
+    ),
+    Remedy(
+        title="Lower {flag_learning_rate} by 2 to 5x",
         why="A norm that grows while the loss does not improve means that the steps leave the region where the gradient is valid.",
         when_not="The norm is high from single broken batches.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook",
-        propose=scaled("learning_rate", 1 / 3),
+        source="axolotl-stability",
+        propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
+        applies=rate_can_fall,
     ),
     Remedy(
-        title="Look at the batches of the highest norms: very short targets, mislabelled or foreign samples",
-        why="Heavy-tailed norms at a small batch size often come from a few samples.",
-        when_not="The level of the norm rises steadily.",
-        cost="none",
-        source="judgement",
+        title="Accumulate over more micro-batches ({flag_gradient_accumulation_steps})",
+        why="A mean over more samples has a smaller tail.",
+        when_not="The level of the norm rises steadily, from step {start_step} on.",
+        cost="rerun",
+        source=("axolotl-stability", "judgement"),
+        propose=scaled("gradient_accumulation_steps", 2, "twice the run's own; the source gives no number"),
+        applies=_heavy_tail,
     ),
 )
 
@@ -162,7 +183,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         confidence = 0.6 + 0.3 * min(1.0, (rise - limits.rise) / 20)
     else:
         where = int(norms.step[np.argmax(far)])
-        headline = f"{far.mean():.0%} of the gradient norms exceed {limits.times:g} times their median of {median:.3g} (the highest is {highest:.3g})"
+        headline = f"{percent(far.mean())} of the gradient norms exceed {limits.times:g} times their median of {median:.3g} (the highest is {highest:.3g})"
         confidence = 0.6 + 0.3 * min(1.0, (float(far.mean()) - limits.share) / 0.15)
     yield Finding(
         severity="warning",

@@ -33,9 +33,10 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.finding import Finding, Level, Measured, Span
 from curvelab.model.run import Run
-from curvelab.rules import Example, Remedy, detector, scaled, threshold
+from curvelab.proposals import lower_rate, proposes, rate_can_fall, scaled
+from curvelab.rules import Example, Remedy, detector, threshold
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import running_median
 
@@ -59,27 +60,17 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _beta(facts: Facts, finding: Finding) -> Iterator[Change]:
-    beta = facts.setting("beta")
-    yield Change(setting="beta", from_=beta, to=(2 * beta or 0.01) if isinstance(beta, int | float) else None)
-
+_beta = scaled("beta", 2, "twice the run's own; the source gives no number")
 
 REMEDIES = (
     Remedy(
-        title="Raise beta, the weight of the KL term",
+        title="Raise {flag_beta}, the weight of the KL term",
         why="The KL reached {level:.3g} against a limit of {limit:g}: the penalty is too weak for this learning rate.",
         when_not="The KL jumped in one step: then look at that batch and the rate first.",
         cost="rerun",
-        source="TRL training FAQ",
+        source=("trl-faq", "arxiv-2210-10760", "judgement"),
         propose=_beta,
-    ),
-    Remedy(
-        title="Lower the learning rate by 2 to 5x",
-        why="Policy gradients bear a tenth of the rate of supervised fine-tuning.",
-        when_not="The reward hardly moves.",
-        cost="rerun",
-        source="axolotl docs, Training Stability & Debugging",
-        propose=scaled("learning_rate", 1 / 3),
+        applies=lambda facts, finding: facts.setting("beta") is None or proposes(_beta)(facts, finding),
     ),
     Remedy(
         title="Go back to the last checkpoint before step {start_step}",
@@ -87,6 +78,16 @@ REMEDIES = (
         when_not="Samples from the end are still good.",
         cost="resume",
         source="judgement",
+        applies=lambda facts, finding: facts.saves and (finding.start_step or 0) > (facts.run.first_step or 0),
+    ),
+    Remedy(
+        title="Lower {flag_learning_rate} by 2 to 5x",
+        why="The policy came to a KL of {level:.3g} by step {end_step}: each of its steps is too long.",
+        when_not="The reward hardly moves.",
+        cost="rerun",
+        source=("axolotl-stability", "judgement"),
+        propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
+        applies=rate_can_fall,
     ),
 )
 

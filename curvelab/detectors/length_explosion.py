@@ -32,8 +32,10 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.finding import Finding, Level, Measured, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
+from curvelab.proposals import scaled, switched
 from curvelab.rules import Example, Remedy, detector, threshold
 from curvelab.signals.level import MEDIAN_COST, noise_of
 from curvelab.signals.noise import running_median
@@ -61,37 +63,43 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _room(facts: Facts, finding: Finding) -> Iterator[Change]:
-    now = facts.setting("max_completion_length")
-    yield Change(setting="max_completion_length", from_=now, to=2 * now if isinstance(now, int) else None)
+def _cut_off(facts: Facts, finding: Finding) -> bool:
+    return any(m.name == "clipped" for m in finding.measured)
 
 
 REMEDIES = (
     Remedy(
-        title="Leave cut-off completions out of the loss: mask_truncated_completions",
-        why="A completion without its end has no honest reward.",
+        title="Leave cut-off completions out of the loss: {flag_mask_truncated_completions}",
+        why="{clipped:.0%} of the completions have no end and so no honest reward.",
         when_not="Being short is part of the task.",
         cost="rerun",
-        source="DAPO, arXiv 2503.14476; TRL docs, GRPOConfig",
-        propose=lambda facts, finding: (
-            Change(setting="mask_truncated_completions", from_=facts.setting("mask_truncated_completions"), to=True),
-        ),
+        source=("dapo", "trl-grpo"),
+        propose=switched("mask_truncated_completions", True, "called overlong filtering in the source"),
+        applies=lambda facts, finding: _cut_off(facts, finding) and facts.setting("mask_truncated_completions") is not True,
+    ),
+    Remedy(
+        title="Read completions of the start and of the end side by side: do they repeat themselves?",
+        why="Length alone does not say whether the policy thinks longer or rambles.",
+        when_not="They were read.",
+        cost="none",
+        source="trl-faq",
     ),
     Remedy(
         title="Penalise length softly near the limit, or take length out of the reward",
-        why="A policy that is paid for long answers gives long answers.",
+        why="A policy that is paid for long answers gives long answers: {times:.1f} times as long as at the start.",
         when_not="Long answers earn their reward.",
         cost="rerun",
-        source="DAPO, arXiv 2503.14476",
+        source="dapo",
+        applies=lambda facts, finding: not _cut_off(facts, finding),
     ),
     Remedy(
-        title="Or give the completions more room",
+        title="Give the completions more room ({flag_max_completion_length})",
         why="Right answers may simply need more tokens.",
         when_not="The completions repeat themselves: then the limit is not the fault.",
         cost="rerun",
-        source="TRL docs, GRPOConfig.max_completion_length",
-        propose=_room,
-        applies=lambda facts, finding: any(m.name == "clipped" for m in finding.measured),
+        source=("axolotl-stability", "judgement"),
+        propose=scaled("max_completion_length", 2, "twice the run's own; the source gives no number"),
+        applies=_cut_off,
     ),
 )
 
@@ -135,7 +143,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             severity="critical" if late >= limits.mostly else "warning",
             confidence=0.85,
             metric=CLIPPED,
-            headline=f"{late:.0%} of the completions are cut off at the maximum length, "
+            headline=f"{percent(late)} of the completions are cut off at the maximum length, "
             f"many since step {int(clipped.step[place])} (mean length {after:.4g})",
             start_step=int(clipped.step[place]),
             end_step=int(clipped.step[-1]),

@@ -37,6 +37,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured
 from curvelab.model.run import Curve, Run
+from curvelab.proposals import at_least, change, number, proposes
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
 FEWEST = 10  # samples of a logger that looks every few seconds (judgement)
@@ -57,37 +58,61 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _workers(facts: Facts, finding: Finding) -> Iterator[Change]:
-    workers = facts.setting("dataloader_num_workers")
-    if workers is None or (isinstance(workers, int) and workers < 4):
-        yield Change(setting="dataloader_num_workers", from_=workers, to=4)
+def _idle(facts: Facts, finding: Finding) -> bool:
+    """Whether no GPU that was watched did any work."""
+    return any(m.name == "utilization" and m.value <= AT_WORK for m in finding.measured)
+
+
+def _waits(facts: Facts, finding: Finding) -> bool:
+    return any(m.name == "utilization" for m in finding.measured) and not _idle(facts, finding)
+
+
+_workers = at_least("dataloader_num_workers", 2, "above 0 in the source; 4 taken, to be tuned", to=4)
 
 
 def _batch(facts: Facts, finding: Finding) -> Iterator[Change]:
-    size, steps = facts.setting("per_device_train_batch_size"), facts.setting("gradient_accumulation_steps")
-    if isinstance(size, int):
-        yield Change(setting="per_device_train_batch_size", from_=size, to=size * 2)
-        if isinstance(steps, int) and steps > 1 and steps % 2 == 0:
-            yield Change(setting="gradient_accumulation_steps", from_=steps, to=steps // 2)
+    """A larger micro-batch with less accumulation: an update goes on to hold the same samples."""
+    size, steps = number(facts, "per_device_train_batch_size"), number(facts, "gradient_accumulation_steps")
+    if size and steps and steps % 2 == 0:
+        said = f"{2 * size:g} x {steps / 2:g} samples an update, as many as {size:g} x {steps:g}"
+        yield from change(facts, "per_device_train_batch_size", 2 * size, "judgement", said, "up")
+        yield from change(facts, "gradient_accumulation_steps", steps / 2, "judgement", said, "down")
 
 
 REMEDIES = (
     Remedy(
-        title="Load data in the background: several workers, pinned memory, tokenise before training",
+        title="Check which device the model is on, and which one the logger watches",
+        why="A GPU at {utilization:.0f} % in the median did none of the work.",
+        when_not="The run is meant for the CPU.",
+        cost="none",
+        source="judgement",
+        applies=_idle,
+    ),
+    Remedy(
+        title="Load data in the background: {flag_dataloader_num_workers} above 0, pinned memory, tokenise before training",
         why="The GPU was at {utilization:.0f} % in the median: most often it waits for data.",
         when_not="The data are in memory already and the workers are idle.",
         cost="rerun",
-        source="PyTorch, Performance Tuning Guide",
+        source="pytorch-tuning",
         propose=_workers,
-        applies=lambda facts, finding: any(m.name == "utilization" for m in finding.measured),
+        applies=lambda facts, finding: _waits(facts, finding) and proposes(_workers)(facts, finding),
     ),
     Remedy(
-        title="Use a larger micro-batch with less accumulation, or packing",
+        title="Profile a few steps: does the GPU wait for data, for the CPU, or for other GPUs?",
+        why="Below its peak a GPU waits for something, and the settings do not say for what.",
+        when_not="The cause is known.",
+        cost="none",
+        source=("axolotl-stability", "judgement"),
+        applies=lambda facts, finding: not _idle(facts, finding),
+    ),
+    Remedy(
+        title="Use a larger micro-batch ({flag_per_device_train_batch_size}) with less accumulation, or packing",
         why="Small kernels leave the GPU idle between them.",
-        when_not="GPU memory is nearly full.",
+        when_not="GPU memory is nearly full, or the learning rate was tuned for this batch and accumulation cannot be cut.",
         cost="rerun",
-        source="PyTorch, Performance Tuning Guide",
+        source=("pytorch-tuning", "judgement"),
         propose=_batch,
+        applies=lambda facts, finding: not _idle(facts, finding),
     ),
 )
 

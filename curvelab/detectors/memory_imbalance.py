@@ -34,6 +34,7 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Level, Measured
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
@@ -56,18 +57,19 @@ class Thresholds:
 
 REMEDIES = (
     Remedy(
-        title="Use DistributedDataParallel (torchrun, accelerate launch) and not DataParallel; gather nothing on one GPU",
-        why="GPU {gpu:.0f} holds {departs:+.0%} against the others: it decides how large a batch may be.",
-        when_not="The model is split over the GPUs on purpose.",
-        cost="rerun",
-        source="PyTorch, DataParallel",
-    ),
-    Remedy(
-        title="Look for another process on that GPU (nvidia-smi)",
+        title="Look for another process on GPU {gpu:.0f} (nvidia-smi)",
         why="Memory that is not the run's own cannot be freed by its settings.",
         when_not="The machine was yours alone.",
         cost="none",
         source="judgement",
+        applies=lambda facts, finding: any(m.name == "departs" and m.value > 0 for m in finding.measured),
+    ),
+    Remedy(
+        title="Use DistributedDataParallel (torchrun, accelerate launch) and not DataParallel; gather nothing on one GPU",
+        why="GPU {gpu:.0f} holds {departs:+.0%} against the others, and the fullest one decides how large a batch may be.",
+        when_not="The model is split over the GPUs on purpose.",
+        cost="rerun",
+        source="pytorch-data-parallel",
     ),
 )
 
@@ -113,7 +115,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.6 + 0.2 * min(1.0, abs(departs[metric]) - limits.departs),
         metric=metric,
-        headline=f"GPU {gpu} holds {abs(departs[metric]):.0%} {'more' if departs[metric] > 0 else 'less'} memory than the other {len(levels) - 1}"
+        headline=f"GPU {gpu} holds {percent(abs(departs[metric]))} {'more' if departs[metric] > 0 else 'less'} memory than the other {len(levels) - 1}"
         f" ({levels[metric]:.4g} against {others:.4g})",
         start_step=int(curve.step[0]),
         end_step=int(curve.step[-1]),

@@ -33,8 +33,10 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Measured, Trend
+from curvelab.model.finding import Finding, Measured, Trend
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
+from curvelab.proposals import number, scaled
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.line import fit_line
 from curvelab.signals.noise import block_medians
@@ -60,31 +62,31 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _fewer_workers(facts: Facts, finding: Finding) -> Iterator[Change]:
-    workers = facts.setting("dataloader_num_workers")
-    if isinstance(workers, int) and workers > 1:
-        yield Change(setting="dataloader_num_workers", from_=workers, to=max(1, workers // 2))
+def _on_the_host(facts: Facts, finding: Finding) -> bool:
+    return not finding.metric.startswith("gpu/")
 
+
+_fewer_workers = scaled("dataloader_num_workers", 0.5, "half of the run's own; every worker has a copy of its own")
 
 REMEDIES = (
     Remedy(
+        title="Turn Python lists in the data set into arrays, and use fewer loader workers ({flag_dataloader_num_workers})",
+        why="Each worker copies the pages whose reference counts it touches: memory grows with the samples seen, {growth:.0%} here.",
+        when_not="The data set is read from arrays or from disk.",
+        cost="rerun",
+        source=("pytorch-13246", "pytorch-20433"),
+        propose=_fewer_workers,
+        applies=lambda facts, finding: _on_the_host(facts, finding) and number(facts, "dataloader_num_workers") != 0,
+    ),
+    Remedy(
         title="Detach what you keep: append loss.item() or loss.detach(), not the loss",
         why="A list of losses that still hold their graphs grows with every step.",
-        when_not="Only host memory grows and nothing is collected in the loop.",
+        when_not="Nothing is collected in the training loop or its callbacks.",
         cost="rerun",
-        source="pytorch#20433",
+        source="pytorch-faq",
     ),
     Remedy(
-        title="Turn Python lists in the data set into arrays, and use fewer loader workers",
-        why="Each worker copies the pages whose reference counts it touches: memory grows with the samples seen.",
-        when_not="Only GPU memory grows.",
-        cost="rerun",
-        source="pytorch#13246",
-        propose=_fewer_workers,
-        applies=lambda facts, finding: not finding.metric.startswith("gpu/"),
-    ),
-    Remedy(
-        title="Until it is found: checkpoint often and resume in a new process",
+        title="Checkpoint often and resume in a new process until the leak is found",
         why="At {per_thousand:.3g} per 1,000 steps it is known when the memory will be full.",
         when_not="The run ends well before that.",
         cost="resume",
@@ -135,7 +137,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.75 + 0.2 * min(1.0, (growth - limits.growth) / 0.3),
         metric=curve.metric,
-        headline=f"{curve.metric} climbs steadily: {trend.start_value:.4g} to {trend.end_value:.4g} ({growth:+.0%} after the first tenth of the run)"
+        headline=f"{curve.metric} climbs steadily: {trend.start_value:.4g} to {trend.end_value:.4g} "
+        f"({percent(growth, '+.0%')} after the first tenth of the run)"
         + (f"; so does {', '.join(others)}" if others else ""),
         start_step=trend.start_step,
         end_step=trend.end_step,
@@ -188,5 +191,5 @@ def _climb(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:
         start_value=float(curve.value[0]) if start == curve.step[0] else line.level,
         end_step=int(steps[-1]),
         end_value=line.level + line.slope * (len(later) - 1),
-        label=f"{growth:+.0%}",
+        label=percent(growth, '+.0%'),
     )

@@ -32,9 +32,11 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Finding, Level, Measured, Span
+from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
-from curvelab.rules import Example, NotApplicable, Remedy, at_least, detector, threshold
+from curvelab.proposals import at_least, proposes
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
 SHARE, SPREAD = "train/frac_reward_zero_std", "train/reward_std"
@@ -51,31 +53,45 @@ class Thresholds:
     )  # fmt: skip
 
 
+_groups = at_least("num_generations", 16, "16 or more in the source")
+_varied = at_least("temperature", 0.8, "0.8 to 1.0 in the source; 1.0 taken", to=1.0, unknown=False)
+
+
+def _more_variety(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield from _groups(facts, finding)
+    yield from _varied(facts, finding)
+
+
 REMEDIES = (
+    Remedy(
+        title="Run the reward function alone, on completions that are known to be right and wrong",
+        why="A reward of {reward:.3g} for nearly every completion may be the function's fault and not the policy's.",
+        when_not="It was tested.",
+        cost="none",
+        source="axolotl-stability",
+    ),
     Remedy(
         title="Choose prompts of middle difficulty: drop those that are always or never solved (dynamic sampling)",
         why="{share:.0%} of the groups gave no gradient.",
         when_not="The task is solved: then stop.",
         cost="rerun",
-        source="DAPO, arXiv 2503.14476",
+        source="dapo",
     ),
     Remedy(
-        title="Sample 16 generations or more a prompt, at a temperature of 0.8 to 1.0",
+        title="Sample more and with more variety: {flag_num_generations} of 16 or more, {flag_temperature} of 0.8 to 1.0",
         why="More and more varied completions are less often all alike.",
         when_not="The reward function itself gives the same value to everything: check it first.",
         cost="rerun",
-        source="axolotl docs; TRL training FAQ",
-        propose=lambda facts, finding: (
-            *at_least("num_generations", 16)(facts, finding),
-            *at_least("temperature", 1.0)(facts, finding),
-        ),
+        source="axolotl-stability",
+        propose=_more_variety,
+        applies=proposes(_more_variety),
     ),
     Remedy(
         title="Grade the reward: partial credit, format and correctness apart",
         why="A reward of 0 or 1 that is hardly ever reached says nothing about better and worse.",
         when_not="Partial credit would be gamed.",
         cost="rerun",
-        source="TRL training FAQ",
+        source="judgement",
     ),
 )
 
@@ -117,7 +133,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.7 + 0.25 * (share - limits.share) / max(1e-9, 1 - limits.share),
         metric=curve.metric,
-        headline=f"{share:.0%} of the groups have completions with equal rewards since step {start} (reward {level:.3g}): they give no gradient",
+        headline=f"{percent(share)} of the groups have completions with equal rewards since step {start} (reward {level:.3g}): they give no gradient",
         start_step=start,
         end_step=end,
         measured=(

@@ -32,7 +32,9 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point
+from curvelab.model.percent import percent
 from curvelab.model.run import Run
+from curvelab.proposals import change, number, proposes, switched
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median, step_noise
 
@@ -49,35 +51,32 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _keep(facts: Facts, finding: Finding) -> Iterator[Change]:
-    yield Change(setting="load_best_model_at_end", from_=facts.setting("load_best_model_at_end"), to=True)
-    yield Change(setting="metric_for_best_model", from_=facts.setting("metric_for_best_model"), to="eval_loss")
-
-
 def _save(facts: Facts, finding: Finding) -> Iterator[Change]:
     evals = facts.eval_loss.step
-    between = int(np.median(np.diff(evals))) if len(evals) > 1 else None
-    yield Change(setting="save_steps", from_=facts.setting("save_steps"), to=between)
-    if isinstance(facts.setting("save_total_limit"), int) and facts.setting("save_total_limit") < 3:
-        yield Change(setting="save_total_limit", from_=facts.setting("save_total_limit"), to=3)
+    if len(evals) > 1:
+        said = f"the median distance of {len(evals)} evals"
+        yield from change(facts, "save_steps", int(np.median(np.diff(evals))), "measured", said)
+    if number(facts, "save_total_limit"):
+        yield from change(facts, "save_total_limit", 3, "judgement", "the last two and the best", "up")
 
 
 REMEDIES = (
     Remedy(
-        title="Keep the best checkpoint: load_best_model_at_end",
+        title="Keep the best checkpoint: {flag_load_best_model_at_end}",
         why="The best kept checkpoint is {worse:.0%} worse than the best eval; with this setting the best one is never removed.",
-        when_not="Another metric than the eval loss decides; then name it in metric_for_best_model.",
+        when_not="Another metric than the eval loss decides; then name it in {flag_metric_for_best_model}.",
         cost="rerun",
-        source="Transformers, TrainingArguments.load_best_model_at_end",
-        propose=_keep,
+        source="transformers-training-arguments",
+        propose=switched("load_best_model_at_end", True, "the source keeps the best checkpoint beside the last ones then"),
     ),
     Remedy(
-        title="Save as often as you evaluate, and keep more than the last checkpoints",
-        why="A checkpoint that lies between two evals, or was removed, cannot be chosen.",
-        when_not="Disk space decides; then save weights only (save_only_model).",
+        title="Save as often as you evaluate ({flag_save_steps}), and keep more than the last checkpoints ({flag_save_total_limit})",
+        why="The best checkpoint that is left is of step {kept_step:.0f}; one that lies between two evals, or was removed, cannot be chosen.",
+        when_not="Disk space decides; then save weights only ({flag_save_only_model}).",
         cost="rerun",
-        source="Transformers, TrainingArguments.save_steps",
+        source=("transformers-training-arguments", "judgement"),
         propose=_save,
+        applies=proposes(_save),
     ),
 )
 
@@ -132,7 +131,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.6 + 0.25 * min(1.0, (worse - limits.worse) / 0.2),
         metric=evals.metric,
-        headline=f"the best kept checkpoint (step {nearest}) has {evals.metric} {worse:.0%} above the best eval ({evals.value[best]:.4g} at step {step})",
+        headline=f"the best kept checkpoint (step {nearest}) has {evals.metric} {percent(worse)} above the best eval ({evals.value[best]:.4g} at step {step})",
         start_step=step,
         end_step=int(evals.step[-1]),
         measured=(

@@ -37,7 +37,8 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span
-from curvelab.rules import Example, Remedy, detector, scaled, threshold
+from curvelab.proposals import change, lower_rate, rate_can_fall, switched
+from curvelab.rules import Example, Remedy, detector, threshold
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Thresholds:
 
 
 def _half(facts: Facts, finding: Finding) -> bool:
-    return facts.setting("fp16") is True
+    return facts.setting("fp16") is True and facts.setting("bf16") is not True
 
 
 def _climbed(facts: Facts, finding: Finding) -> bool:
@@ -63,43 +64,74 @@ def _climbed(facts: Facts, finding: Finding) -> bool:
     return len(before) >= 8 and float(np.median(before[-4:])) > 3 * float(np.median(before))
 
 
+def _harmed(facts: Facts, finding: Finding) -> bool:
+    return finding.severity != "info"
+
+
+def _filtered(facts: Facts, finding: Finding) -> bool:
+    """Whether the filter of Transformers is on: by the settings, by its stand-ins, or by default."""
+    theirs = any(name in facts.run.format for name in ("trainer-state", "trainer-log", "trainer-console"))
+    known = facts.setting("logging_nan_inf_filter")
+    return bool(known) or (known is None and (theirs or len(facts.masked) > 0))
+
+
+def _bfloat(facts: Facts, finding: Finding) -> Iterator[Change]:
+    said = "float16 ends at 65,504, bfloat16 has the range of float32"
+    yield from change(facts, "fp16", False, "documented", said)
+    yield from change(facts, "bf16", True, "documented", said)
+
+
 REMEDIES = (
     Remedy(
-        title="Lower the learning rate by 5x and resume from a checkpoint before step {start_step}",
+        title="Nothing: {non_finite_values:.0f} of the gradient norms were not finite, their steps were skipped",
+        why="The loss stayed finite and training went on.",
+        when_not="They become more frequent.",
+        cost="none",
+        source="judgement",
+        applies=lambda facts, finding: not _harmed(facts, finding),
+    ),
+    Remedy(
+        title="Lower {flag_learning_rate} and resume from a checkpoint before step {start_step}",
         why="The gradient norm climbed before the first NaN: the updates were too large for some time.",
         when_not="The NaN is caused by one sample or by float16 alone.",
         cost="resume",
-        source="Wortsman et al., arXiv 2309.14322; judgement for the factor",
-        propose=scaled("learning_rate", 1 / 5),
-        applies=_climbed,
+        source=("small-scale-proxies", "axolotl-stability", "judgement"),
+        propose=lower_rate(5, "2 to 5x in the source for spikes; 5x taken, for this loss did not come back"),
+        applies=lambda facts, finding: _harmed(facts, finding) and _climbed(facts, finding) and rate_can_fall(facts, finding),
     ),
     Remedy(
-        title="Train in bfloat16 instead of float16",
+        title="Train in bfloat16 ({flag_bf16}) instead of float16 ({flag_fp16})",
         why="float16 overflows above 65,504; bfloat16 has the range of float32.",
         when_not="The GPU has no bfloat16 (before Ampere); then keep fp16 and clip the gradients.",
         cost="resume",
-        source="Transformers docs, Debugging",
-        propose=lambda facts, finding: (Change(setting="fp16", from_=True, to=False), Change(setting="bf16", from_=facts.setting("bf16"), to=True)),
-        applies=_half,
+        source="transformers-debugging",
+        propose=_bfloat,
+        applies=lambda facts, finding: _harmed(facts, finding) and _half(facts, finding),
     ),
     Remedy(
         title="Look at the batch of step {start_step}: empty or fully masked labels, token ids outside the vocabulary, extreme values",
         why="A NaN without a climb of the gradient norm before it usually comes from the data or the initialisation.",
-        when_not="The gradient norm climbed for many steps before.",
+        when_not="The same batch passed in another run.",
         cost="none",
-        source="Transformers docs, Debugging",
-        applies=lambda facts, finding: not _climbed(facts, finding),
+        source="axolotl-stability",
+        applies=lambda facts, finding: _harmed(facts, finding) and not _climbed(facts, finding),
     ),
     Remedy(
-        title="Turn the NaN filter off, so that the log shows the first NaN where it happens",
+        title="Turn {flag_logging_nan_inf_filter} off, so that the log shows the first NaN where it happens",
         why="The filter replaces NaN losses before they are logged; a dead run then looks alive.",
         when_not="The loss is expected to be NaN now and then (packed batches without labels).",
         cost="rerun",
-        source="Transformers, TrainingArguments.logging_nan_inf_filter",
-        propose=lambda facts, finding: (
-            Change(setting="logging_nan_inf_filter", from_=facts.setting("logging_nan_inf_filter"), to=False),
-        ),
-        applies=lambda facts, finding: facts.setting("logging_nan_inf_filter") is not False,
+        source="logging-nan-inf-filter",
+        propose=switched("logging_nan_inf_filter", False, "on by default in the source"),
+        applies=lambda facts, finding: _harmed(facts, finding) and _filtered(facts, finding),
+    ),
+    Remedy(
+        title="Find the layer: run the steps before {start_step} again with the trainer's underflow and overflow check",
+        why="It names the first module whose input, output or weight is not finite.",
+        when_not="The cause is known.",
+        cost="resume",
+        source="transformers-debugging",
+        applies=_harmed,
     ),
 )  # fmt: skip
 

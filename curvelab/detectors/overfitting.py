@@ -35,8 +35,10 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Measured, Point, Scalar, Span, Trend
+from curvelab.model.finding import Change, Finding, Measured, Point, Span, Trend
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve
+from curvelab.proposals import at_least, change, no_longer_than, number, round_steps
 from curvelab.rules import Example, Remedy, detector, threshold
 from curvelab.signals.noise import step_noise
 
@@ -69,37 +71,31 @@ def _best_was_first(facts: Facts, finding: Finding) -> bool:
 
 
 def _shorter(facts: Facts, finding: Finding) -> Iterator[Change]:
-    """Steps or epochs up to the best eval, whichever the run was planned in (max_steps overrides the epochs)."""
-    planned, best = facts.setting("max_steps"), finding.start_step
-    if best is None:
-        return
-    if isinstance(planned, int) and planned > 0:
-        yield Change(setting="max_steps", from_=planned, to=best)
-        return
-    known = facts.loss.take(np.isfinite(facts.loss.epoch))
-    if len(known):
-        epochs = float(np.interp(best, known.step, known.epoch))
-        yield Change(setting="num_train_epochs", from_=facts.setting("num_train_epochs"), to=float(f"{max(epochs, 0.1):.2g}"))
+    best, evals = finding.start_step or 0, facts.finite(finding.metric)
+    yield from no_longer_than(facts, best, f"best of {len(evals)} evals at step {best} of {facts.run.last_step}")
 
 
 def _more_evals(facts: Facts, finding: Finding) -> Iterator[Change]:
-    yield Change(setting="eval_steps", from_=facts.setting("eval_steps"), to=max(1, (finding.start_step or 10) // 5))
+    every = round_steps((finding.start_step or 0) / 5)
+    said = f"five evals up to step {finding.start_step}, the first of now"
+    yield from change(facts, "eval_strategy", "steps", "judgement", said)
+    yield from change(facts, "eval_steps", every, "judgement", said, "down")
 
 
 def _keep_best(facts: Facts, finding: Finding) -> Iterator[Change]:
     """load_best_model_at_end needs evals and saves at the same steps."""
-    wanted: dict[str, Scalar] = {"load_best_model_at_end": True}
+    yield from change(facts, "load_best_model_at_end", True, "documented", "the source puts the best weights back at the end then")
     if not facts.saves:
-        wanted |= {"save_strategy": "steps", "save_steps": facts.setting("eval_steps")}
-    for name, value in wanted.items():
-        if value is not None and facts.setting(name) != value:
-            yield Change(setting=name, from_=facts.setting(name), to=value)
+        said = "saves must fall on evals for it"
+        yield from change(facts, "save_strategy", "steps", "documented", said)
+        yield from change(facts, "save_steps", facts.setting("eval_steps"), "documented", said)
 
 
-def _decay(facts: Facts, finding: Finding) -> Iterator[Change]:
-    now = facts.setting("weight_decay")
-    if now is None or (isinstance(now, int | float) and now < 0.01):
-        yield Change(setting="weight_decay", from_=now, to=0.05)
+def _regular(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield from at_least("weight_decay", 0.01, "0.01 to 0.1 in the source; 0.05 taken", to=0.05, unknown=False)(facts, finding)
+    yield from at_least("lora_dropout", 0.05, "0.05 in the source", unknown=False)(facts, finding)
+    if (number(facts, "r") or 0) > 32:
+        yield from change(facts, "r", 16, "documented", "8 to 32 in the source; 16 taken", "down")
 
 
 def _restored(facts: Facts, finding: Finding) -> bool:
@@ -108,6 +104,10 @@ def _restored(facts: Facts, finding: Finding) -> bool:
 
 def _task_decides(facts: Facts, finding: Finding) -> bool:
     return any(m.name == "task_best_step" for m in finding.measured)
+
+
+def _would_have_stopped(facts: Facts, finding: Finding) -> bool:
+    return any(m.name == "early_stop" for m in finding.measured)
 
 
 REMEDIES = (
@@ -120,11 +120,11 @@ REMEDIES = (
         applies=_task_decides,
     ),
     Remedy(
-        title="Keep the model as it was saved: load_best_model_at_end put the weights of the best eval back",
+        title="Keep the model as it was saved: {flag_load_best_model_at_end} put the weights of the best eval back",
         why="The rise after step {start_step} cost time, not quality.",
-        when_not="metric_for_best_model is not the eval loss.",
+        when_not="{flag_metric_for_best_model} is not the eval loss.",
         cost="none",
-        source="Transformers, TrainingArguments.load_best_model_at_end",
+        source="transformers-training-arguments",
         applies=_restored,
     ),
     Remedy(
@@ -132,7 +132,7 @@ REMEDIES = (
         why="Eval loss was lowest there; it is {rise:.0%} higher at the end.",
         when_not="No checkpoint was saved near that step, or another metric decides.",
         cost="none",
-        source="Google, Deep Learning Tuning Playbook",
+        source="playbook",
         applies=lambda facts, finding: facts.saves and not _restored(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
@@ -140,12 +140,21 @@ REMEDIES = (
         why="With EarlyStoppingCallback(patience 3, threshold 0.001) this run would have stopped at step {early_stop:.0f}.",
         when_not="Evals are so rare or noisy that the minimum is luck.",
         cost="rerun",
-        source="Transformers, EarlyStoppingCallback",
+        source="early-stopping-callback",
         propose=_keep_best,
-        applies=lambda facts, finding: not _restored(facts, finding),
+        applies=lambda facts, finding: not _restored(facts, finding) and _would_have_stopped(facts, finding),
     ),
     Remedy(
-        title="Evaluate earlier and more often, and lower the learning rate: the first eval was already the best",
+        title="Keep the best checkpoint automatically: {flag_load_best_model_at_end}",
+        why="The last model is {rise:.0%} worse than that of step {start_step}; this setting puts the better one back.",
+        when_not="Evals are so rare or noisy that the minimum is luck.",
+        cost="rerun",
+        source="transformers-training-arguments",
+        propose=_keep_best,
+        applies=lambda facts, finding: not _restored(facts, finding) and not _would_have_stopped(facts, finding),
+    ),
+    Remedy(
+        title="Evaluate earlier and more often ({flag_eval_steps}): the first eval was already the best",
         why="The turn lies before step {start_step}, where nothing was measured.",
         when_not="The model was evaluated before training and was no better.",
         cost="rerun",
@@ -154,21 +163,21 @@ REMEDIES = (
         applies=lambda facts, finding: _best_was_first(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
-        title="Train for fewer steps, about as far as the best eval",
+        title="Train for fewer steps, to about step {start_step}",
         why="What follows the best eval is memorised.",
         when_not="The learning rate schedule is tied to the length: a shorter one moves the minimum, too.",
         cost="rerun",
-        source="Unsloth, LoRA hyperparameters guide",
+        source=("unsloth-lora", "axolotl-stability"),
         propose=_shorter,
         applies=lambda facts, finding: not _best_was_first(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
-        title="Regularise: weight decay of 0.01 to 0.1, LoRA dropout, a lower LoRA rank; more or deduplicated data",
-        why="The model has room to memorise the training set.",
+        title="Regularise: {flag_weight_decay} of 0.01 to 0.1, {flag_lora_dropout} of 0.05, a LoRA rank of 8 to 32; more or deduplicated data",
+        why="The model has room to memorise the training set: train loss fell {train_fall:.0%} more while eval loss rose.",
         when_not="The run is short and the data are not repeated.",
         cost="rerun",
-        source="Unsloth, LoRA hyperparameters guide",
-        propose=_decay,
+        source=("axolotl-stability", "unsloth-lora"),
+        propose=_regular,
     ),
 )  # fmt: skip
 
@@ -245,7 +254,7 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
     minimum, (before, after) = float(rise.curve.value[rise.lowest]), rise.train
     fell = (before - after) / abs(before)
     better = _still_improving(facts, start)
-    headline = f"{metric} rose {rise.share:.0%} after step {start} ({minimum:.4g} to {rise.level:.4g}) while train/loss fell {min(fell, 0.99):.0%}"
+    headline = f"{metric} rose {percent(rise.share)} after step {start} ({minimum:.4g} to {rise.level:.4g}) while train/loss fell {percent(min(fell, 0.99))}"
     if sets > 1:
         headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other eval {'set' if sets == 2 else 'sets'} did not"
     if better:

@@ -38,7 +38,9 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Level, Measured, Span
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.model.percent import percent
+from curvelab.proposals import raise_rate
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.level import drift_of
 from curvelab.signals.noise import running_median, step_noise
 
@@ -84,7 +86,7 @@ REMEDIES = (
         why="Nothing moves at a rate below a tenth of the peak; the steps after that were wasted.",
         when_not="The run was meant to stop there.",
         cost="rerun",
-        source="judgement",
+        source=("transformers-schedules", "judgement"),
         applies=_rate_was_gone,
     ),
     Remedy(
@@ -92,7 +94,7 @@ REMEDIES = (
         why="A loss that falls fast and then stands still at {level:.3g} is the mark of labels that cannot be learned.",
         when_not="The same data trained well before.",
         cost="none",
-        source="axolotl docs; Karpathy, A Recipe for Training Neural Networks",
+        source=("axolotl-stability", "karpathy-recipe"),
         applies=_rate_was_on,
     ),
     Remedy(
@@ -100,16 +102,16 @@ REMEDIES = (
         why="If it does not, the bug is in labels, masks or trainable parameters and not in the learning rate.",
         when_not="Never: it takes a minute.",
         cost="none",
-        source="Karpathy, A Recipe for Training Neural Networks",
+        source="karpathy-recipe",
         applies=_rate_was_on,
     ),
     Remedy(
-        title="Raise the learning rate by 2 to 5x",
-        why="If the data are sound, the steps are too small to leave the plateau.",
+        title="Raise {flag_learning_rate} by 2 to 5x",
+        why="If the data are sound, the steps are too small to leave the plateau at {level:.3g}.",
         when_not="Gradient norms are unstable, or the loss is at the entropy of the data.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook",
-        propose=scaled("learning_rate", 3),
+        source="axolotl-stability",
+        propose=raise_rate,
         applies=lambda facts, finding: _rate_was_on(facts, finding) and facts.rate_is_low,
     ),
 )
@@ -173,7 +175,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.55 + 0.2 * min(1.0, (share - limits.share) / 0.4) + 0.2 * (1 - abs(change) / max(limits.improvement, 1e-9)),
         metric="train/loss",
-        headline=f"train/loss stands at {level:.4g} since step {start}, for {share:.0%} of the run{why}{chance}",
+        headline=f"train/loss stands at {level:.4g} since step {start}, for {percent(share)} of the run{why}{chance}",
         start_step=start,
         end_step=end,
         measured=(

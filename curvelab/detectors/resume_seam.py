@@ -32,8 +32,10 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Finding, Measured, Point
+from curvelab.model.finding import Change, Finding, Measured, Point
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run, Seam
+from curvelab.proposals import EVALS_WANTED, change, round_steps, switched
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.line import Jump, fit_line, jump_at
 
@@ -54,36 +56,67 @@ class Thresholds:
     )  # fmt: skip
 
 
+MANY = 0.05  # share of the run that was done twice from which on checkpoints are too far apart (judgement)
+
+
 def _jumped(facts: Facts, finding: Finding) -> bool:
     return finding.severity != "info"
 
 
+def _many(facts: Facts, finding: Finding) -> bool:
+    return any(m.name == "repeated" and m.value >= MANY * facts.length for m in finding.measured)
+
+
+def _save_more(facts: Facts, finding: Finding) -> Iterator[Change]:
+    steps = facts.run.planned_steps or facts.run.last_step or 0
+    every = round_steps(steps / EVALS_WANTED)
+    yield from change(facts, "save_steps", every, "judgement", f"{percent(every / max(1, steps))} of {steps} steps", "down")
+
+
 REMEDIES = (
+    Remedy(
+        title="Turn {flag_save_only_model} off: its checkpoints lack the states of optimizer and scheduler",
+        why="No resume from such a checkpoint can be clean: the moments of the optimizer and the place in the schedule are lost.",
+        when_not="No run will be resumed.",
+        cost="rerun",
+        source="transformers-training-arguments",
+        propose=switched("save_only_model", False, "the source saves optimizer and scheduler then"),
+        applies=lambda facts, finding: _jumped(facts, finding) and facts.setting("save_only_model") is True,
+    ),
     Remedy(
         title="Nothing: the resume left no trace but {repeated:.0f} steps that were done twice",
         why="Steps between the last checkpoint and the stop are lost in every resume.",
         when_not="They are many: save more often.",
         cost="none",
-        source="Transformers docs, Trainer checkpoints",
-        applies=lambda facts, finding: not _jumped(facts, finding),
+        source="transformers-checkpoints",
+        applies=lambda facts, finding: not _jumped(facts, finding) and not _many(facts, finding),
     ),
     Remedy(
-        title="Resume with everything: trainer.train(resume_from_checkpoint=True), same max_steps, batch size and seed",
+        title="Resume with everything: trainer.train(resume_from_checkpoint=True), same {flag_max_steps}, batch size and {flag_seed}",
         why="Loading the weights alone starts optimizer, schedule and data order anew; that is what a jump at the seam shows.",
         when_not="The second part was meant to be a new stage with settings of its own.",
         cost="rerun",
-        source="Transformers docs, Trainer checkpoints",
+        source="transformers-checkpoints",
         applies=_jumped,
     ),
     Remedy(
-        title="Check save_only_model: without optimizer and scheduler states a resume cannot be clean",
+        title="Check {flag_save_only_model}: without optimizer and scheduler states a resume cannot be clean",
         why="AdamW without its moments takes its first steps blindly.",
         when_not="The checkpoint folder holds optimizer.pt and scheduler.pt.",
         cost="none",
-        source="Transformers, TrainingArguments.save_only_model",
-        applies=_jumped,
+        source="transformers-training-arguments",
+        applies=lambda facts, finding: _jumped(facts, finding) and facts.setting("save_only_model") is None,
     ),
-)
+    Remedy(
+        title="Save more often ({flag_save_steps}): {repeated:.0f} steps were done twice",
+        why="Steps between the last checkpoint and the stop are lost in every resume.",
+        when_not="Disk space or the time of a save decides.",
+        cost="rerun",
+        source="judgement",
+        propose=_save_more,
+        applies=_many,
+    ),
+)  # fmt: skip
 
 
 def _example(name: str, loss_jump: float, rate_times: float, fires: bool) -> Example:

@@ -32,7 +32,9 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Run
+from curvelab.proposals import no_longer_than, proposes, scaled
 from curvelab.rules import Example, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
@@ -52,14 +54,18 @@ class Thresholds:
     )  # fmt: skip
 
 
+FURTHER = 1.2  # times the step of saturation at which to stop: a little beyond it (judgement)
+AT_ONCE = 0.1  # share of the run: pairs that are told apart by then were so from the start, and no length mends that (judgement)
+_beta = scaled("beta", 2, "twice the run's own; the source gives no number")
+
+
 def _stop(facts: Facts, finding: Finding) -> Iterator[Change]:
-    if finding.start_step:
-        yield Change(setting="max_steps", from_=facts.setting("max_steps"), to=round(1.2 * finding.start_step))
+    step = round(FURTHER * (finding.start_step or 0))
+    yield from no_longer_than(facts, step, f"a fifth beyond step {finding.start_step}, where the accuracy came to stay")
 
 
-def _beta(facts: Facts, finding: Finding) -> Iterator[Change]:
-    beta = facts.setting("beta")
-    yield Change(setting="beta", from_=beta, to=2 * beta if isinstance(beta, float) and beta > 0 else None)
+def _at_once(facts: Facts, finding: Finding) -> bool:
+    return any(m.name == "reached" and m.value < AT_ONCE for m in finding.measured)
 
 
 REMEDIES = (
@@ -75,16 +81,26 @@ REMEDIES = (
         why="What follows widens margins only.",
         when_not="The metric that matters still improves there.",
         cost="rerun",
-        source="arXiv 2406.02900",
+        source=("arxiv-2406-02900", "judgement"),
         propose=_stop,
+        applies=lambda facts, finding: not _at_once(facts, finding),
     ),
     Remedy(
-        title="Raise beta",
-        why="A higher beta lets the margins grow less.",
+        title="Choose harder pairs: drop those that the reference model tells apart already",
+        why="The pairs were told apart from step {start_step} on, {reached:.0%} into the run: there was nothing to learn from them.",
+        when_not="A marker in one of the two answers gives them away: mend that first.",
+        cost="rerun",
+        source="judgement",
+        applies=_at_once,
+    ),
+    Remedy(
+        title="Raise {flag_beta}, which lets the margins grow less",
+        why="Once the pairs are told apart, the loss falls by leaving the reference; a higher weight makes that dearer.",
         when_not="The chosen log-probability is stable.",
         cost="rerun",
-        source="axolotl docs",
+        source=("arxiv-2406-02900", "judgement"),
         propose=_beta,
+        applies=lambda facts, finding: facts.setting("beta") is None or proposes(_beta)(facts, finding),
     ),
 )
 
@@ -127,7 +143,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.6 + 0.25 * min(1.0, (limits.early - reached) / 0.5),
         metric=curve.metric,
-        headline=f"reward accuracy stands at {level:.3g} since step {start}, after {reached:.0%} of the run: the pairs teach nothing more",
+        headline=f"reward accuracy stands at {level:.3g} since step {start}, after {percent(reached)} of the run: the pairs teach nothing more",
         start_step=start,
         end_step=int(curve.step[-1]),
         measured=(

@@ -32,8 +32,9 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Measured, Trend
+from curvelab.model.finding import Finding, Measured, Trend
 from curvelab.model.run import Curve, Run
+from curvelab.proposals import Applies, scaled
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.level import MEDIAN_COST, noise_of
 
@@ -55,36 +56,36 @@ class Thresholds:
     )  # fmt: skip
 
 
+def _grew(name: str) -> Applies:
+    return lambda facts, finding: any(m.name == name for m in finding.measured)
+
+
 REMEDIES = (
     Remedy(
         title="Read completions from the start and the end of the run side by side",
-        why="The reward rose with {with_what} more than doubts allow; whether it was earned shows in the text alone.",
+        why="The reward rose by {reward_rise:.3g}; whether it was earned shows in the text alone.",
         when_not="Never: it takes ten minutes.",
         cost="none",
-        source="TRL training FAQ",
+        source="trl-faq",
     ),
     Remedy(
         title="Take length out of the reward, or penalise it (soft overlong punishment)",
-        why="A reward that grows with length is the easiest one to game.",
+        why="The completions became {length_growth:.0%} longer, and a reward that grows with length is the easiest one to game.",
         when_not="Long answers are what the task needs.",
         cost="rerun",
-        source="DAPO, arXiv 2503.14476",
+        source="dapo",
+        applies=_grew("length_growth"),
     ),
     Remedy(
-        title="Raise beta, the weight of the KL term",
-        why="It holds the policy where the reward model can judge.",
-        when_not="The KL is small.",
+        title="Raise {flag_beta}, the weight of the KL term",
+        why="The KL grew {kl_growth:.3g}-fold; the term holds the policy where the reward model can judge.",
+        when_not="Samples from the end are good.",
         cost="rerun",
-        source="arXiv 2210.10760",
-        propose=lambda facts, finding: _beta(facts),
-        applies=lambda facts, finding: any(m.name == "kl_growth" for m in finding.measured),
+        source=("arxiv-2210-10760", "judgement"),
+        propose=scaled("beta", 2, "twice the run's own; the source gives no number"),
+        applies=_grew("kl_growth"),
     ),
 )
-
-
-def _beta(facts: Facts) -> Iterator[Change]:
-    beta = facts.setting("beta")
-    yield Change(setting="beta", from_=beta, to=2 * beta if isinstance(beta, int | float) and beta > 0 else None)
 
 
 def _example(name: str, reward: float, longer: float, fires: bool) -> Example:

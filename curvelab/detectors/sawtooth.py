@@ -35,8 +35,10 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.proposals import change, lower_rate, rate_can_fall, switched
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.episodes import zigzag_legs
 from curvelab.signals.noise import sigma_of, step_noise
@@ -73,9 +75,8 @@ class Thresholds:
 
 def _one_decay(facts: Facts, finding: Finding) -> Iterator[Change]:
     """A scheduler that is called so already was replaced in code: then there is no setting to change."""
-    now = facts.setting("lr_scheduler_type")
-    if now not in ("cosine", "linear", "constant"):
-        yield Change(setting="lr_scheduler_type", from_=now, to="cosine")
+    if str(facts.setting("lr_scheduler_type")).rpartition(".")[2].lower() not in ("cosine", "linear", "constant"):
+        yield from change(facts, "lr_scheduler_type", "cosine", "judgement", "the logged rate rises again and again; one decay does not")
 
 
 def _cyclic(facts: Facts, finding: Finding | None = None) -> bool:
@@ -84,9 +85,13 @@ def _cyclic(facts: Facts, finding: Finding | None = None) -> bool:
     return len(rate) > 8 and zigzag_legs(rate + 1e-300, 0.2) >= 4
 
 
+def _by_the_data(facts: Facts, finding: Finding) -> bool:
+    return not _cyclic(facts) and any(m.name == "period" for m in finding.measured)
+
+
 REMEDIES = (
     Remedy(
-        title="Replace the cyclic learning rate by one decay, or lower its peak",
+        title="Replace the cyclic learning rate by one decay ({flag_lr_scheduler_type}), or lower its peak",
         why="The teeth follow the learning rate, which rises again and again.",
         when_not="The restarts are wanted and checkpoints are taken at the bottoms.",
         cost="rerun",
@@ -95,20 +100,22 @@ REMEDIES = (
         applies=_cyclic,
     ),
     Remedy(
-        title="Shuffle the training data across shards; check group_by_length",
-        why="A period without a cyclic learning rate means that the order of the data repeats.",
-        when_not="The learning rate itself is cyclic.",
+        title="Shuffle the training data across shards; look at {flag_group_by_length}",
+        why="A period of {period:.0f} steps without a cyclic learning rate means that the order of the data repeats.",
+        when_not="Batches are grouped by length on purpose: then the teeth are harmless.",
         cost="rerun",
-        source="definition of the pattern",
-        applies=lambda facts, finding: not _cyclic(facts) and any(m.name == "period" for m in finding.measured),
+        source="judgement",
+        propose=switched("group_by_length", False, "batches of like length come in an order of their own", basis="judgement", unknown=False),
+        applies=_by_the_data,
     ),
     Remedy(
-        title="Lower the learning rate by 2 to 5x",
+        title="Lower {flag_learning_rate} by 2 to 5x",
         why="A rate that overshoots throws the loss about its minimum.",
-        when_not="The period is that of the data.",
+        when_not="The teeth have the period of the data or of the schedule.",
         cost="rerun",
-        source="judgement; fast.ai (2023-09-04)",
-        propose=scaled("learning_rate", 1 / 3),
+        source="axolotl-stability",
+        propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
+        applies=rate_can_fall,
     ),
 )  # fmt: skip
 
@@ -169,7 +176,7 @@ def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
             severity="warning",
             confidence=0.6 + 0.35 * min(1.0, (period.explained - limits.explained) / 0.25),
             metric="train/loss",
-            headline=f"train/loss has teeth with a period of about {steps:.0f} steps, which explain {period.explained:.0%} of its movement{why}",
+            headline=f"train/loss has teeth with a period of about {steps:.0f} steps, which explain {percent(period.explained)} of its movement{why}",
             start_step=start,
             end_step=int(loss.step[-1]),
             measured=(
@@ -244,7 +251,7 @@ def _waves(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
             severity="warning",
             confidence=0.55 + 0.1 * min(3, turns - limits.swings),
             metric="train/loss",
-            headline=f"train/loss swings by {scatter:.0%} of its level and {evals.metric} turned {turns} times",
+            headline=f"train/loss swings by {percent(scatter)} of its level and {evals.metric} turned {turns} times",
             start_step=start,
             end_step=int(loss.step[-1]),
             measured=(

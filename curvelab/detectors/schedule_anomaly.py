@@ -27,7 +27,7 @@ Transformers, get_scheduler; definition of the pattern; judgement for the thresh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,9 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
+from curvelab.proposals import Applies, change
 from curvelab.rules import Example, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
@@ -64,34 +66,43 @@ class Thresholds:
 
 
 def _plan(facts: Facts, finding: Finding) -> Iterator[Change]:
-    planned = facts.setting("max_steps")
-    if planned != facts.run.last_step:
-        yield Change(setting="max_steps", from_=planned, to=facts.run.last_step)
+    last = facts.run.last_step or 0
+    yield from change(facts, "max_steps", last, "measured", f"the log goes to step {last}", "up")
 
 
-def _is(kind: str) -> Callable[[Facts, Finding], bool]:
-    def applies(facts: Facts, finding: Finding) -> bool:
-        return any(m.name == kind for m in finding.measured)
+def _is(kind: str) -> Applies:
+    return lambda facts, finding: any(m.name == kind for m in finding.measured)
 
-    return applies
+
+def _never_on(facts: Facts, finding: Finding) -> bool:
+    """Whether the rate was zero in every log."""
+    return facts.peak_rate <= 0
 
 
 REMEDIES = (
+    Remedy(
+        title="Check which parameter group is logged, and that {flag_learning_rate} reaches the optimizer",
+        why="The logged rate is zero in every log: either nothing was trained, or the log shows a frozen group.",
+        when_not="The loss fell: then only the log is wrong.",
+        cost="none",
+        source="judgement",
+        applies=_never_on,
+    ),
     Remedy(
         title="Give the schedule the number of optimizer steps that the run really has",
         why="{idle:.0%} of the run passed at a learning rate of zero: the decay was over too early.",
         when_not="The steps at the end were not meant to train (evaluation, averaging).",
         cost="rerun",
-        source="Transformers, get_scheduler (num_training_steps counts optimizer steps)",
+        source="transformers-schedules",
         propose=_plan,
-        applies=_is("idle"),
+        applies=lambda facts, finding: _is("idle")(facts, finding) and not _never_on(facts, finding),
     ),
     Remedy(
         title="Check that the scheduler is stepped, once per optimizer step, and belongs to this optimizer",
-        why="The declared schedule decays, and the logged rate stood at its peak.",
+        why="{flag_lr_scheduler_type} declares a decay, and the logged rate stood at its peak.",
         when_not="The rate is held constant on purpose; then declare constant_with_warmup.",
         cost="rerun",
-        source="PyTorch, torch.optim.lr_scheduler",
+        source="pytorch-schedulers",
         applies=_is("still"),
     ),
     Remedy(
@@ -162,7 +173,7 @@ def _gone(facts: Facts, limits: Thresholds) -> Finding | None:
         severity="warning",
         confidence=0.75 + 0.2 * min(1.0, (idle - limits.idle) / 0.3),
         metric="train/learning_rate",
-        headline=f"{said}, {idle:.0%} of the run (highest {float(rate.value.max()):.3g})",
+        headline=f"{said}, {percent(idle)} of the run (highest {float(rate.value.max()):.3g})",
         start_step=start,
         end_step=last,
         measured=(

@@ -31,8 +31,9 @@ from dataclasses import dataclass
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Measured, Point, Span
+from curvelab.model.finding import Finding, Measured, Point, Span
 from curvelab.model.run import Run
+from curvelab.proposals import eval_every
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
 EVALS_WANTED = 15  # evals in a run: one every 5 to 10 % of the steps (Tuning Playbook; the definition of the pattern)
@@ -50,28 +51,21 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _regular(facts: Facts, finding: Finding) -> Iterator[Change]:
-    steps = facts.run.planned_steps or facts.run.last_step or 0
-    yield Change(setting="eval_strategy", from_=facts.setting("eval_strategy"), to="steps")
-    if steps >= EVALS_WANTED:
-        yield Change(setting="eval_steps", from_=facts.setting("eval_steps"), to=round(steps / EVALS_WANTED))
-
-
 REMEDIES = (
     Remedy(
-        title="Evaluate at regular step intervals, every 5 to 10 % of the steps",
-        why="{evals:.0f} evals cannot show a minimum, and without one the best checkpoint is a guess.",
+        title="Evaluate at regular step intervals ({flag_eval_strategy}, {flag_eval_steps}), every 5 to 10 % of the steps",
+        why="With an eval count of {evals:.0f} no minimum shows, and without one the best checkpoint is a guess.",
         when_not="A separate job evaluates the checkpoints.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook; judgement for the share",
-        propose=_regular,
+        source=("playbook", "judgement"),
+        propose=lambda facts, finding: eval_every(facts),
     ),
     Remedy(
-        title="If evals cost too much: a fixed sample of 100 to 1,000 examples, evaluated often",
+        title="Take a fixed sample of 100 to 1,000 examples and evaluate it often, if evals cost too much",
         why="A small eval set that is always the same shows a trend better than a large one that is seen once.",
         when_not="The metric needs the full set to mean anything.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook; judgement for the size",
+        source=("playbook", "judgement"),
     ),
 )
 

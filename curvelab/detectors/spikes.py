@@ -36,7 +36,8 @@ from curvelab import synth
 from curvelab.facts import LEVELS, Facts
 from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.run import Curve
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.proposals import clip_at, log_every, lower_rate, proposes, rate_can_fall, settled_norms
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.coarse import block_size
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_noise
@@ -72,18 +73,29 @@ class Thresholds:
     )  # fmt: skip
 
 
+COARSE = 50  # steps from log to log from which on most spikes are not seen (judgement)
+PALM_SCALE = 10_000  # steps of a run that can spare the 200 to 500 batches that PaLM skipped (judgement)
+
+
 def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
-    norms = facts.finite("train/grad_norm")
-    after = norms.value[norms.step >= facts.warmup_end]
-    now = facts.setting("max_grad_norm")
-    if len(after):
-        usual = float(f"{np.percentile(after, 90):.2g}")
-        if not isinstance(now, int | float) or now <= 0 or now > usual:
-            yield Change(setting="max_grad_norm", from_=now, to=usual)
+    """The usual norm as the threshold, where the norm stood above it at a spike: elsewhere clipping would not have acted."""
+    norms, curve = settled_norms(facts), facts.finite("train/grad_norm")
+    spikes = np.array([e.step for e in finding.evidence if isinstance(e, Point)])
+    if not len(norms) or not len(spikes):
+        return
+    near = np.searchsorted(curve.step, spikes)
+    around = np.unique(np.concatenate([near - 1, near, near + 1])).clip(0, len(curve) - 1)
+    if float(curve.value[around].max()) > float(np.percentile(norms, 90)):
+        yield from clip_at(facts, norms, "logged norms after warm-up", "down")
 
 
 def _repeated(facts: Facts, finding: Finding) -> bool:
     return any(m.name == "episodes" and m.value > 1 for m in finding.measured)
+
+
+def _coarse(facts: Facts, finding: Finding) -> bool:
+    step = facts.loss.step
+    return len(step) > 1 and float(np.median(np.diff(step))) >= COARSE and proposes(log_every)(facts, finding)
 
 
 REMEDIES = (
@@ -92,7 +104,7 @@ REMEDIES = (
         why="A transient spike costs only the steps until it has recovered.",
         when_not="Spikes become higher or more frequent.",
         cost="none",
-        source="PaLM, arXiv 2204.02311 section 5.1",
+        source="palm",
         applies=lambda facts, finding: not _repeated(facts, finding),
     ),
     Remedy(
@@ -100,25 +112,42 @@ REMEDIES = (
         why="Spikes at unrelated steps usually come from the data.",
         when_not="The spikes sit at the peak of the learning rate or at the end of warm-up.",
         cost="none",
-        source="PaLM, arXiv 2204.02311 section 5.1",
+        source=("axolotl-stability", "judgement"),
     ),
     Remedy(
-        title="Clip the gradients at about the 90th percentile of the logged norm",
-        why="Clipping bounds the step that a single batch can cause.",
+        title="Clip the gradients at about the 90th percentile of the logged norm ({flag_max_grad_norm})",
+        why="The norm stood above that at the spikes; clipping bounds the step that a single batch can cause.",
         when_not="Most updates would be clipped: then the learning rate is the cause.",
         cost="rerun",
-        source="ZClip, arXiv 2504.02507; Google, Deep Learning Tuning Playbook",
+        source=("playbook", "zclip"),
         propose=_clip,
-        applies=lambda facts, finding: facts.has("train/grad_norm"),
+        applies=proposes(_clip),
     ),
     Remedy(
-        title="Lower the learning rate by 2 to 5x or lengthen the warm-up",
-        why="Repeated spikes on clean data mean that the steps are too large.",
-        when_not="There are only one or two spikes.",
+        title="Lower {flag_learning_rate} by 2 to 5x",
+        why="{episodes:.0f} spikes on clean data mean that the steps are too large.",
+        when_not="The batches of the spikes are broken: mend the data first.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook",
-        propose=scaled("learning_rate", 1 / 2),
-        applies=_repeated,
+        source="axolotl-stability",
+        propose=lower_rate(2, "2 to 5x in the source; 2x taken, for the loss came back"),
+        applies=lambda facts, finding: _repeated(facts, finding) and rate_can_fall(facts, finding),
+    ),
+    Remedy(
+        title="Restart about 100 steps before a spike and skip the next 200 to 500 batches",
+        why="The same batches at other weights made no spike in the source, nor did other batches at these weights.",
+        when_not="The loss has recovered and the run is cheap.",
+        cost="resume",
+        source="palm",
+        applies=lambda facts, finding: _repeated(facts, finding) and facts.saves and facts.length >= PALM_SCALE,
+    ),
+    Remedy(
+        title="Log more often ({flag_logging_steps})",
+        why="With so few logs, shorter spikes are invisible and the step of a spike is not known.",
+        when_not="The logger averages over its window and the disk is slow.",
+        cost="rerun",
+        source="judgement",
+        propose=log_every,
+        applies=_coarse,
     ),
 )
 

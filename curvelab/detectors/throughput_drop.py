@@ -34,8 +34,10 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts, levels_of
-from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.finding import Finding, Level, Measured, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
+from curvelab.proposals import at_least
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.shift import Split, best_split
 
@@ -58,6 +60,8 @@ class Thresholds:
     )  # fmt: skip
 
 
+_more_workers = at_least("dataloader_num_workers", 4, "above 0 in the source; 4 taken, to be tuned", unknown=False)
+
 REMEDIES = (
     Remedy(
         title="Look at the machine around step {start_step}: GPU clocks and temperature, other jobs, disk and network",
@@ -67,20 +71,14 @@ REMEDIES = (
         source="judgement",
     ),
     Remedy(
-        title="If the data loader is behind: more workers, pinned memory, data on a local disk",
-        why="A cold or evicted file cache slows a run from some step on.",
+        title="Load the data with more workers ({flag_dataloader_num_workers}), from a local disk, if the loader is behind",
+        why="A cold or evicted file cache slows a run from some step on: {before:,.4g} before step {start_step}, {after:,.4g} after it.",
         when_not="GPU utilisation stayed high after the drop.",
         cost="resume",
-        source="PyTorch, Performance Tuning Guide",
-        propose=lambda facts, finding: _more_workers(facts),
+        source=("pytorch-tuning", "judgement"),
+        propose=_more_workers,
     ),
 )
-
-
-def _more_workers(facts: Facts) -> Iterator[Change]:
-    workers = facts.setting("dataloader_num_workers")
-    if isinstance(workers, int) and workers < 4:
-        yield Change(setting="dataloader_num_workers", from_=workers, to=4)
 
 
 def _example(name: str, after: float, fires: bool, until: int = 80, longer: float = 0.0) -> Example:
@@ -122,7 +120,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="critical" if left < CRITICAL else "warning",
         confidence=(0.6 if clocked else 0.75) + 0.2 * min(1.0, (1 - left - wanted) / 0.3),
         metric=speed.metric,
-        headline=f"speed fell by {1 - left:.0%} at step {start}, from {split.before:,.4g} to {split.after:,.4g} {unit}, and stayed there"
+        headline=f"speed fell by {percent(1 - left)} at step {start}, from {split.before:,.4g} to {split.after:,.4g} {unit}, and stayed there"
         + (" (from the times of the train logs)" if clocked else ""),
         start_step=start,
         end_step=int(speed.step[-1]),
@@ -138,7 +136,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Measured(name="after", value=split.after, unit=unit),
         ),
         evidence=(
-            Span(metric=speed.metric, start_step=start, end_step=int(speed.step[-1]), label=f"{1 - left:.0%} slower"),
+            Span(metric=speed.metric, start_step=start, end_step=int(speed.step[-1]), label=f"{percent(1 - left)} slower"),
         )
         if clocked or speed.metric in TIMES
         else (

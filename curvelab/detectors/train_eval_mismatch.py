@@ -56,19 +56,19 @@ def _scaled(facts: Facts, finding: Finding) -> bool:
 
 REMEDIES = (
     Remedy(
-        title="Divide the logged train loss by the accumulation steps, or update Transformers",
-        why="Train over eval is {ratio:.2f} and gradient_accumulation_steps is {accumulation:.0f}: the log holds a sum.",
+        title="Divide the logged train loss by {flag_gradient_accumulation_steps}, or update Transformers",
+        why="Train over eval is {ratio:.2f} and {flag_gradient_accumulation_steps} is {accumulation:.0f}: the log holds a sum.",
         when_not="Gradients are too large as well: then the loss itself is not averaged, and the learning rate is in effect higher.",
         cost="none",
-        source="transformers#37766",
+        source="transformers-37766",
         applies=_scaled,
     ),
     Remedy(
         title="Look for eval examples in the training set, and compare label masks and collators of both",
-        why="An eval that is easier than training from its first value was not learned, it was given.",
+        why="Eval is {share:.0%} of train from its first value on: that was not learned, it was given.",
         when_not="The training data are augmented or much harder on purpose.",
         cost="none",
-        source="Karpathy, A Recipe for Training Neural Networks",
+        source=("karpathy-recipe", "judgement"),
         applies=lambda facts, finding: not _scaled(facts, finding),
     ),
 )

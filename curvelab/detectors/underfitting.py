@@ -36,6 +36,8 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
+from curvelab.model.percent import percent
+from curvelab.proposals import number, raise_rate, scaled
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.level import MEDIAN_COST, noise_of
 from curvelab.signals.noise import block_medians
@@ -59,20 +61,32 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _usual_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
-    rate = facts.setting("learning_rate")
-    to = max(facts.usual_rate, float(f"{4 * rate:.2g}")) if isinstance(rate, float) else facts.usual_rate
-    yield Change(setting="learning_rate", from_=rate, to=to)
+FALLING = 0.5  # of the whole fall that must lie in the second half of a run that still falls (judgement)
+LEAST = 0.005  # of the starting loss: with a smaller fall in that half, more steps of the kind lead nowhere (judgement)
+
+
+def _still_falls(facts: Facts, finding: Finding) -> bool:
+    """Whether half of the fall or more came in the second half of the run, beyond doubt: then more steps may help."""
+    value = facts.loss_levels.value
+    first, middle, last = (float(np.median(part)) for part in np.array_split(value, 3))
+    doubt = 2 * MEDIAN_COST * noise_of(value) * math.sqrt(6 / len(value))
+    return middle - last >= max(FALLING * (first - last), LEAST * abs(first), doubt)
+
+
+def _longer(facts: Facts, finding: Finding) -> Iterator[Change]:
+    """Twice the steps, under the setting that the run was planned with."""
+    planned = "max_steps" if (number(facts, "max_steps") or 0) > 0 else "num_train_epochs"
+    yield from scaled(planned, 2, "twice the run's own; the loss was still falling at its end")(facts, finding)
 
 
 REMEDIES = (
     Remedy(
-        title="Raise the learning rate by 2 to 5x (typical: 1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
-        why="The loss fell by only {fall:.1%} in the whole run, at a rate below the usual range.",
+        title="Raise {flag_learning_rate} by 2 to 5x (typical: 1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
+        why="The loss fell by only {fall:.1%} in the whole run, at a rate that is not known to be in the usual range.",
         when_not="The loss is at the level of guessing although the rate is in the usual range: then look at the labels.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook; Unsloth, LoRA hyperparameters guide",
-        propose=_usual_rate,
+        source=("axolotl-stability", "unsloth-lora"),
+        propose=raise_rate,
         applies=lambda facts, finding: facts.rate_is_low,
     ),
     Remedy(
@@ -80,14 +94,16 @@ REMEDIES = (
         why="A model whose weights cannot move ends where it began.",
         when_not="The same set-up trained well before.",
         cost="none",
-        source="TRL docs, LoRA Without Regret",
+        source=("trl-lora", "judgement"),
     ),
     Remedy(
         title="Train for more steps",
-        why="The loss may simply not have had the time.",
-        when_not="It is flat: more of the same will not help.",
+        why="Most of the little that was learned was learned in the second half: the loss had not had the time.",
+        when_not="A higher learning rate gets there in the same time.",
         cost="resume",
-        source="Google, Deep Learning Tuning Playbook",
+        source="playbook",
+        propose=_longer,
+        applies=_still_falls,
     ),
 )
 
@@ -149,12 +165,12 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if diverged or not (guessing or barely) or (not guessing and _eval_learned(facts, limits)):
         return
     against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
-    near = f", {chance:.0%} of ln(vocabulary)" if guessing and chance is not None else ""
+    near = f", {percent(chance)} of ln(vocabulary)" if guessing and chance is not None else ""
     yield Finding(
         severity="warning",
         confidence=(0.85 if guessing else 0.65) - (0.1 if n < 50 else 0.0),
         metric="train/loss",
-        headline=f"train/loss began at {start:.4g} and ends at {end:.4g}{near}; its best level is {max(0.0, (start - best) / start):.1%} lower",
+        headline=f"train/loss began at {start:.4g} and ends at {end:.4g}{near}; its best level is {percent(max(0.0, (start - best) / start), '.1%')} lower",
         start_step=int(step[0]),
         end_step=int(step[-1]),
         measured=(

@@ -33,9 +33,11 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
-from curvelab.model.finding import Change, Finding, Measured, Point, Span
+from curvelab.model.finding import Finding, Measured, Point, Span
+from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
-from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
+from curvelab.proposals import lower_rate, proposes, rate_can_fall, warm_up
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median, step_noise
 
 AROUND = (
@@ -65,30 +67,32 @@ class Thresholds:
     )  # fmt: skip
 
 
-def _warm(facts: Facts, finding: Finding) -> Iterator[Change]:
-    steps = facts.run.planned_steps or facts.run.last_step
-    if steps:
-        now = facts.setting("warmup_steps")
-        longer = max(round(0.05 * steps), 2 * facts.warmup_end)
-        yield Change(setting="warmup_steps", from_=now, to=min(longer, round(0.1 * steps)) or 1)
-
-
 REMEDIES = (
     Remedy(
-        title="Warm up over 3 to 10 % of the steps",
+        title="Lengthen the warm-up to 5 to 10 % of the steps",
         why="The jump comes where the rate is highest; a longer way up lets weights and optimizer settle.",
-        when_not="The jump is one bad batch: look at the samples of that step first.",
+        when_not="The jump is one bad batch: look at the samples of step {start_step} first.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook; axolotl docs",
-        propose=_warm,
+        source=("axolotl-stability", "playbook"),
+        propose=warm_up,
+        applies=proposes(warm_up),
     ),
     Remedy(
-        title="Or lower the peak learning rate by 2x",
+        title="Lower the peak of {flag_learning_rate}",
         why="A rate that needs a very long warm-up is too high.",
         when_not="A comparable run was stable at this rate.",
         cost="rerun",
-        source="Google, Deep Learning Tuning Playbook",
-        propose=scaled("learning_rate", 1 / 2),
+        source=("playbook", "axolotl-stability"),
+        propose=lower_rate(2, "2 to 5x in the source; 2x taken, for the loss came back"),
+        applies=rate_can_fall,
+    ),
+    Remedy(
+        title="Look at the samples of step {start_step}",
+        why="The warm-up is long and the rate low: one bad batch that happens to lie there looks the same.",
+        when_not="A second seed jumps at the same step.",
+        cost="none",
+        source="judgement",
+        applies=lambda facts, finding: not proposes(warm_up)(facts, finding) and not rate_can_fall(facts, finding),
     ),
 )
 
@@ -135,7 +139,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             severity="warning",
             confidence=0.55 + 0.25 * min(1.0, (rise - limits.rise) / 0.75),
             metric="train/loss",
-            headline=f"train/loss rose {rise:.0%} at step {at} ({before:.4g} to {top:.4g}) {where}",
+            headline=f"train/loss rose {percent(rise)} at step {at} ({before:.4g} to {top:.4g}) {where}",
             start_step=at,
             end_step=end,
             measured=(
@@ -148,7 +152,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                 ),
             ),
             evidence=(
-                Point(metric="train/loss", step=at, value=top, label=f"+{rise:.0%}"),
+                Point(metric="train/loss", step=at, value=top, label=f"+{percent(rise)}"),
                 Span(metric="train/loss", start_step=start, end_step=end, label="peak of the learning rate"),
             ),
         )

@@ -9,6 +9,7 @@ import msgspec
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 Cost = Literal["none", "resume", "rerun"]
+CHEAPEST_FIRST: tuple[Cost, ...] = ("none", "resume", "rerun")
 Basis = Literal["measured", "documented", "judgement"]
 Scalar = bool | int | float | str | None
 

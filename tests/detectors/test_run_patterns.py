@@ -293,7 +293,12 @@ def test_bump_at_the_end_of_warmup():
     finding = found("warmup-instability", bump(1.5))
     assert measured(finding, "rise") == pytest.approx(1.5 / 2.4, rel=0.2)
     assert finding is not None and 75 <= (finding.start_step or 0) <= 100
-    assert changes(finding)["warmup_steps"][1] == 75  # a tenth of 750 steps
+    assert changes(finding) == {"learning_rate": (2e-4, 1e-4)}  # the warm-up is a tenth of the run already
+
+
+def test_a_short_warmup_is_lengthened():
+    finding = found("warmup-instability", bump(2.0, at=6, warmup=0.04))
+    assert changes(finding)["warmup_steps"] == (None, 60)  # twice the 30 of now, 8 % of 750
 
 
 @pytest.mark.parametrize(
