@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from curvelab.catalogue import detectors, importers
 from curvelab.model.card import sections
 from curvelab.model.finding import Cost
-from curvelab.rules import Detector
+from curvelab.rules import FLAG, Detector
 from curvelab.sources import Importer
 
 WIDTH = 100  # columns of a card as text
@@ -69,13 +69,14 @@ def _text_lines(one: Detector) -> Iterator[str]:
     yield from ("", "Fixes")
     for number, remedy in enumerate(one.remedies, 1):
         yield from _wrapped(f"{number}. {_general(remedy.title)}", "  ", "     ")
-        for name, text in (("Why", _general(remedy.why)), ("When not", remedy.when_not), ("Source", remedy.source)):
+        for name, text in (("Why", _general(remedy.why)), ("When not", _general(remedy.when_not)), ("Source", remedy.source)):
             yield from _wrapped(f"{name}: {text}", "     ")
         yield f"     Cost: {COSTS[remedy.cost]}"
 
 
 def _general(text: str) -> str:
-    """A remedy's sentence without a run: `{start_step:,}`, which a finding fills, becomes `<start step>`."""
+    """A remedy's sentence without a run: `{flag_beta}` becomes `beta`, `{start_step:,}`, which a finding fills, `<start step>`."""
+    text = re.sub(rf"\{{{FLAG}(\w+)\}}", r"\1", text)
     return re.sub(r"\{(\w+)(?:[:!][^{}]*)?\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", text)
 
 
@@ -102,7 +103,7 @@ def card_markdown(one: Detector) -> str:
         lines += ["", "## Fixes"]
     for remedy in one.remedies:
         lines += ["", f"### {_escaped(_general(remedy.title))}", "", _escaped(_general(remedy.why)), ""]
-        facts = (("When not", remedy.when_not), ("Cost", COSTS[remedy.cost]), ("Source", remedy.source))
+        facts = (("When not", _general(remedy.when_not)), ("Cost", COSTS[remedy.cost]), ("Source", remedy.source))
         lines += [f"- {name}: {_escaped(text)}" for name, text in facts]
     return "\n".join(lines) + "\n"
 

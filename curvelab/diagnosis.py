@@ -18,12 +18,14 @@ import numpy as np
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
 from curvelab.confidence import calibrated
+from curvelab.dialects import Spoken
 from curvelab.facts import Facts
 from curvelab.model.finding import SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
 from curvelab.model.run import Curve, Run
-from curvelab.rules import Detector, NotApplicable, Remedy
+from curvelab.patch import patch_of
+from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.signals.thinning import min_max_rows
 
 MOST_FIXES = 3
@@ -70,6 +72,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
         findings=story,
         config={name: {"value": s.value, "from": s.origin} for name, s in run.config.items()},
         wasted=_wasted(story, facts),
+        patch=patch_of(story, facts.spoken),
         seams=tuple(SeamMark(step=s.step, reached=s.reached) for s in run.seams),
         series=_series(run, story),
         provenance=_provenance(run, options),
@@ -117,9 +120,14 @@ def _python_number(value: Any) -> Any:
 
 
 class _Lenient(string.Formatter):
-    """Leaves a placeholder without a value out of the sentence as "?" instead of failing."""
+    """Fills {flag_<setting>} with the trainer's own name; leaves a placeholder without a value out of the sentence as "?"."""
+
+    def __init__(self, trainer: Spoken) -> None:
+        self.trainer = trainer
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Any) -> Any:
+        if isinstance(key, str) and key.startswith(FLAG):
+            return self.trainer.flag(key.removeprefix(FLAG))
         value = kwargs.get(key)
         return "?" if value is None else value
 
@@ -131,14 +139,15 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
     words: dict[str, Any] = {m.name: m.value for m in finding.measured}
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
-    formatter = _Lenient()
+    formatter = _Lenient(facts.spoken)
     return Fix(
         title=formatter.vformat(remedy.title, (), words),
         why=formatter.vformat(remedy.why, (), words),
-        when_not=remedy.when_not,
-        changes=tuple(remedy.propose(facts, finding)),
+        when_not=formatter.vformat(remedy.when_not, (), words),
+        changes=facts.spoken.said(remedy.propose(facts, finding)),
         cost=remedy.cost,
         source=remedy.source,
+        alternative=remedy.alternative,
     )
 
 

@@ -30,6 +30,7 @@ from curvelab.model.finding import Change, Cost, Finding
 from curvelab.model.run import Run
 
 Kind = Literal["curve", "run"]
+FLAG = "flag_"  # {flag_max_grad_norm} in a remedy's text: what the run's own trainer calls max_grad_norm
 HEADINGS = ("What", "Why", "Look-alikes", "When it is wrong", "Sources")
 
 
@@ -77,7 +78,10 @@ def at_least(setting: str, least: float) -> Callable[[Facts, Finding], Iterable[
 class Remedy:
     """One piece of advice. `propose` computes new values from the evidence; `applies` says for which runs it is meant.
 
-    `title` and `why` may hold {placeholders} that the finding's measured values and the run's settings fill.
+    `title`, `why` and `when_not` may hold {placeholders} that the finding's measured values and the run's settings fill;
+    {flag_max_grad_norm} becomes what the run's own trainer calls that setting.
+    alternative  another way to the end of a remedy before it ("or"): a patch takes one of them, the first that computes
+                 a value
     """
 
     title: str
@@ -87,6 +91,7 @@ class Remedy:
     source: str
     propose: Callable[[Facts, Finding], Iterable[Change]] = _nothing
     applies: Callable[[Facts, Finding], bool] = _always
+    alternative: bool = False
 
 
 @dataclass(frozen=True)

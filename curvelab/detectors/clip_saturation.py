@@ -81,6 +81,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook; judgement for the factor of 3",
         propose=scaled("learning_rate", 1 / 3),
+        alternative=True,
     ),
 )
 

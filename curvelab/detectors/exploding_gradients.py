@@ -91,6 +91,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
         propose=scaled("learning_rate", 1 / 3),
+        alternative=True,
     ),
     Remedy(
         title="Look at the batches of the highest norms: very short targets, mislabelled or foreign samples",

@@ -91,6 +91,7 @@ REMEDIES = (
         cost="rerun",
         source="TRL docs, GRPOConfig.max_completion_length",
         propose=_room,
+        alternative=True,
         applies=lambda facts, finding: any(m.name == "clipped" for m in finding.measured),
     ),
 )

@@ -109,6 +109,7 @@ REMEDIES = (
         cost="rerun",
         source="judgement; fast.ai (2023-09-04)",
         propose=scaled("learning_rate", 1 / 3),
+        alternative=True,
     ),
 )  # fmt: skip
 

@@ -89,6 +89,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
         propose=scaled("learning_rate", 1 / 2),
+        alternative=True,
     ),
 )
 
