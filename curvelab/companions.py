@@ -45,7 +45,8 @@ class _Desk:
 
     def was(self, name: str) -> Scalar:
         value: Scalar = self.spoken.run.setting(name)
-        return self.spoken.own(name) if value is None else value
+        value = self.spoken.own(name) if value is None else value
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
     def strategy(self, name: str) -> str:
         """eval_strategy or save_strategy as one word; empty where nothing says."""

@@ -7,6 +7,7 @@ only one trainer has), at its metrics; what has no mark of another trainer is ta
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -48,6 +49,7 @@ _TRL_CONFIGS = (  # class, keys of settings, metrics: the first that has one of 
     ("RewardConfig", ("center_rewards_coefficient",), ()),
 )
 _PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
+_NUMBER = re.compile(r"[+-]?\d{1,20}\.?\d{0,20}[eE][+-]?\d{1,3}\Z")
 _MOST_KEYS = 20_000  # of one file's settings
 
 
@@ -242,6 +244,8 @@ class Spoken:
         return value
 
     def _number(self, form: str, value: int | float) -> int | float | None:
+        if not math.isfinite(value):
+            return value
         match form:
             case "whole":
                 return math.ceil(value)
@@ -267,10 +271,15 @@ class Spoken:
 
 
 def value_at(tree: Mapping[str, object], name: str) -> Any:
-    """A bool, number or text at a dotted name of settings, flat or nested; None when there is none."""
+    """A bool, number or text at a dotted name of settings, flat or nested; None when there is none.
+
+    YAML 1.1 reads 1e-4 as a text; it is given as the number that was meant.
+    """
     found: object = tree.get(name)
     if found is None:
         found = tree
         for part in name.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
+    if isinstance(found, str) and _NUMBER.match(found):
+        return float(found)
     return found if isinstance(found, bool | int | float | str) else None

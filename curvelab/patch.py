@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from curvelab.companions import completed
 from curvelab.dialects import Spoken
-from curvelab.knowledge.merging import OBSERVING, ONE_OF, STEADIER, TOGETHER
+from curvelab.knowledge.merging import OBSERVING, ONE_OF, STEADIER, TOGETHER, UNLIMITED
 from curvelab.model.finding import SEVERITIES, Change, Finding, Fix, Scalar
 from curvelab.model.result import Patch, PatchChange
 from curvelab.snippets import forms_of, value_text
@@ -40,10 +40,7 @@ class _Vote:
     @property
     def way(self) -> int | None:
         """+1: up, -1: down; None where the values cannot be compared."""
-        now, to = self.change.from_, self.change.to
-        if not isinstance(now, int | float) or not isinstance(to, int | float) or isinstance(to, bool):
-            return None
-        return (to > now) - (to < now)
+        return _way(self.change)
 
 
 @dataclass
@@ -151,9 +148,23 @@ def _settled(votes: Sequence[_Vote], late: Sequence[_Vote]) -> PatchChange:
     return PatchChange(change=best.change, patterns=tuple(patterns), remark="; ".join(filter(None, remarks)))
 
 
+def _way(change: Change) -> int | None:
+    now, to = _size(change, change.from_), _size(change, change.to)
+    return None if now is None or to is None else (to > now) - (to < now)
+
+
+def _size(change: Change, value: Scalar) -> float | None:
+    """A number to compare by; no limit is infinitely much, whatever way it is written."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return math.inf if _name(change) in UNLIMITED and value <= 0 else float(value)
+
+
 def _distance(vote: _Vote) -> float:
-    now, to = vote.change.from_, vote.change.to
-    return abs(to - now) if isinstance(now, int | float) and isinstance(to, int | float) else 0.0
+    now, to = _size(vote.change, vote.change.from_), _size(vote.change, vote.change.to)
+    if now is None or to is None:
+        return 0.0
+    return abs(to - now) if math.isfinite(now) else -to
 
 
 def _weight(vote: _Vote) -> tuple[int, bool, float]:
@@ -187,17 +198,10 @@ def _one_at_a_time(lines: list[PatchChange], ballot: _Ballot) -> list[PatchChang
     """Without a higher clip threshold while the learning rate is lowered."""
     found = {_name(line.change): line for line in lines}
     rate, clip = found.get("learning_rate"), found.get("max_grad_norm")
-    if rate is None or clip is None or _falls(rate.change) is not True or _falls(clip.change) is not False:
+    if rate is None or clip is None or (_way(rate.change), _way(clip.change)) != (-1, 1):
         return lines
     ballot.by_hand.append(
         f"{clip.change.setting} {value_text(clip.change.to)} ({', '.join(clip.patterns)}) only after a run at the lower "
         f"{rate.change.setting}: one of the two at a time"
     )
     return [line for line in lines if line is not clip]
-
-
-def _falls(change: Change) -> bool | None:
-    now, to = change.from_, change.to
-    if not isinstance(now, int | float) or not isinstance(to, int | float):
-        return None
-    return to < now
