@@ -20,6 +20,7 @@ from curvelab.catalogue import detectors
 from curvelab.confidence import calibrated
 from curvelab.dialects import Spoken
 from curvelab.facts import Facts
+from curvelab.knowledge.merging import DOUBTED
 from curvelab.model.finding import SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
@@ -33,7 +34,6 @@ MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's fi
 MOST_SERIES = 60
 ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
 ENOUGH_CHECKS = 4  # patterns of what was learned that must have been looked for (judgement)
-DOUBTED = 0.5  # a finding of no more confidence names a run only when nothing else does
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
 
 
@@ -186,7 +186,7 @@ def _begins(finding: Finding) -> tuple[int, str]:
 def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) -> str:
     """The pattern that names the run: the root curve pattern, else the worst run pattern, else healthy or not-assessed.
 
-    A doubted one, such as clipping by a threshold that was assumed, gives way to any that is not.
+    A doubted one (confidence DOUBTED or less), such as clipping by a threshold that was assumed, gives way to any that is not.
     """
     roots = [f for f in story if f.severity != "info" and f.explained_by is None]
     if roots:  # the first of the story, which is told worst first

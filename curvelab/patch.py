@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from curvelab.companions import completed
 from curvelab.dialects import Spoken
-from curvelab.knowledge.merging import OBSERVING, ONE_OF, STEADIER, TOGETHER, UNLIMITED
+from curvelab.knowledge.merging import DOUBTED, OBSERVING, ONE_OF, STEADIER, TOGETHER, UNLIMITED
 from curvelab.model.finding import SEVERITIES, Change, Finding, Fix, Scalar
 from curvelab.model.result import Patch, PatchChange
 from curvelab.snippets import forms_of, value_text
@@ -144,7 +144,8 @@ def _settled(votes: Sequence[_Vote], late: Sequence[_Vote]) -> PatchChange:
     others = [vote for vote in votes if vote.change.to != best.change.to]
     agreeing = [vote for vote in votes if vote.change.to == best.change.to or (vote.way == best.way and one_way)]
     patterns = dict.fromkeys(vote.finding.pattern for vote in agreeing)
-    remarks = (_remark(best, others, one_way), _remark_on_late(best, late))
+    doubt = f"{best.finding.pattern} is doubted itself" if best.finding.confidence <= DOUBTED else ""
+    remarks = (_remark(best, others, one_way), _remark_on_late(best, late), doubt)
     return PatchChange(change=best.change, patterns=tuple(patterns), remark="; ".join(filter(None, remarks)))
 
 

@@ -103,6 +103,8 @@ def test_without_a_mark_transformers_is_assumed_and_said():
 def test_one_likely_name_is_no_mark():
     assert spoken(raw(template="x")).dialect.title == "Transformers"
     assert spoken(raw(template="x", stage="sft")).dialect.title == "LLaMA-Factory"
+    alpaca_lora = {"base_model": "x", "micro_batch_size": 4, "num_epochs": 3, "cutoff_len": 256, "val_set_size": 2000}
+    assert spoken(raw(**alpaca_lora)).dialect.title == "Transformers"
 
 
 def test_settings_below_sections_and_in_dotted_names_are_marks():
@@ -211,7 +213,7 @@ def test_warm_up_is_said_in_the_unit_of_the_run():
 
 
 def test_beta_of_axolotl_is_another_key_for_policies():
-    marks = {"base_model": "x", "micro_batch_size": 2}
+    marks = {"sequence_len": 512, "micro_batch_size": 2}
     preferences = replace(raw(**marks), logged=synth.run_of(synth.decay(9), more={"train/rewards/margins": synth.decay(9)}).logged)
     policy = replace(raw(**marks), logged=synth.run_of(synth.decay(9), more={"train/reward": synth.decay(9)}).logged)
     assert [spoken(run).flag("beta") for run in (preferences, policy)] == ["rl_beta", "trl.beta"]

@@ -27,7 +27,7 @@ from curvelab.patch import patch_of
 MARKS = {
     "transformers": {},
     "trl": {"dataset_text_field": "text"},
-    "axolotl": {"base_model": "x", "micro_batch_size": 2},
+    "axolotl": {"sequence_len": 512, "micro_batch_size": 2},
     "llamafactory": {"finetuning_type": "lora"},
     "lightning": {},
     "torchtune": {"optimizer": {"_component_": "torch.optim.AdamW", "lr": 2e-4}},
@@ -149,6 +149,11 @@ def test_no_limit_is_more_than_any_limit():
     off = finding("spikes", fix(max_grad_norm=(0, 0.7)))
     patch = patched(run_of(), finding("divergence", fix(**LOWER, max_grad_norm=(0, 1.0))), off)
     assert settings(patch) == {"learning_rate": 4e-5, "max_grad_norm": 0.7}
+
+
+def test_a_doubted_finding_says_so():
+    patch = patched(run_of(), finding("clip-saturation", fix(max_grad_norm=(None, 21.0)), confidence=0.5))
+    assert remark(patch, "max_grad_norm") == "clip-saturation is doubted itself"
 
 
 def test_a_change_to_what_is_there_is_none():

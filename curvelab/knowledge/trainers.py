@@ -159,8 +159,8 @@ AXOLOTL = Dialect(
     explicit=("eval_steps", "save_steps"),
     certain=frozenset(("axolotl_config_path", "multipack_real_batches", "sample_packing_bin_size", "lr_quadratic_warmup")),
     likely=frozenset(
-        ("base_model", "micro_batch_size", "sequence_len", "sample_packing", "val_set_size", "dataset_prepared_path",
-         "lora_target_linear", "num_epochs", "evals_per_epoch", "saves_per_epoch", "pad_to_sequence_len", "train_on_inputs")
+        ("micro_batch_size", "sequence_len", "sample_packing", "dataset_prepared_path", "lora_target_linear",
+         "evals_per_epoch", "saves_per_epoch", "pad_to_sequence_len")
     ),
 )  # fmt: skip
 
@@ -184,8 +184,8 @@ LLAMAFACTORY = Dialect(
     }
     | _lacking("early_stopping_threshold", "LLaMA-Factory stops early at a threshold of 0")
     | _lacking("num_generations epsilon_high mask_truncated_completions", "LLaMA-Factory trains no GRPO"),
-    certain=frozenset(("finetuning_type", "finetuning_args", "cutoff_len", "pref_beta", "pref_ftx", "ray_run_name")),
-    likely=frozenset(("stage", "template", "dataset_dir", "lora_rank", "lora_target", "overwrite_cache", "plot_loss", "val_size")),
+    certain=frozenset(("finetuning_type", "finetuning_args", "pref_beta", "pref_ftx", "ray_run_name")),
+    likely=frozenset(("stage", "template", "cutoff_len", "dataset_dir", "lora_rank", "lora_target", "overwrite_cache", "plot_loss", "val_size")),
 )
 
 _SCHEDULER = "set it where configure_optimizers makes the scheduler"
