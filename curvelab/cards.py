@@ -12,7 +12,7 @@ from curvelab.catalogue import detectors, importers
 from curvelab.knowledge.references import Reference
 from curvelab.model.card import sections
 from curvelab.model.finding import Cost
-from curvelab.rules import Detector, Remedy
+from curvelab.rules import FLAG, Detector, Remedy
 from curvelab.sources import Importer
 
 WIDTH = 100  # columns of a card as text
@@ -99,7 +99,7 @@ def _general(text: str) -> str:
 
     `{flag_learning_rate}` becomes the canonical name of the setting.
     """
-    named = re.sub(r"\{flag_(\w+)\}", r"\1", text)
+    named = re.sub(rf"\{{{FLAG}(\w+)\}}", r"\1", text)
     return re.sub(r"\{(\w+)(?:[:!][^{}]*)?\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", named)
 
 

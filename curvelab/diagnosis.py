@@ -18,14 +18,16 @@ import numpy as np
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
 from curvelab.confidence import calibrated
+from curvelab.dialects import Spoken
 from curvelab.facts import Facts
-from curvelab.knowledge.setting_names import KNOWN
+from curvelab.knowledge.merging import DOUBTED
 from curvelab.model.finding import CHEAPEST_FIRST, SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
 from curvelab.model.percent import percent
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
 from curvelab.model.run import Curve, Run
-from curvelab.rules import Detector, NotApplicable, Remedy
+from curvelab.patch import patch_of
+from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.signals.thinning import min_max_rows
 
 MOST_FIXES = 3
@@ -33,7 +35,6 @@ MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's fi
 MOST_SERIES = 60
 ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
 ENOUGH_CHECKS = 4  # patterns of what was learned that must have been looked for (judgement)
-DOUBTED = 0.5  # a finding of no more confidence names a run only when nothing else does
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
 
 
@@ -72,6 +73,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
         findings=story,
         config={name: {"value": s.value, "from": s.origin} for name, s in run.config.items()},
         wasted=_wasted(story, facts),
+        patch=patch_of(story, facts.spoken),
         seams=tuple(SeamMark(step=s.step, reached=s.reached) for s in run.seams),
         series=_series(run, story),
         provenance=_provenance(run, options),
@@ -120,9 +122,14 @@ def _python_number(value: Any) -> Any:
 
 
 class _Lenient(string.Formatter):
-    """Leaves a placeholder without a value out of the sentence as "?" instead of failing."""
+    """Fills {flag_<setting>} with the trainer's own name; leaves a placeholder without a value out of the sentence as "?"."""
+
+    def __init__(self, trainer: Spoken) -> None:
+        self.trainer = trainer
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Any) -> Any:
+        if isinstance(key, str) and key.startswith(FLAG):
+            return self.trainer.flag(key.removeprefix(FLAG))
         value = kwargs.get(key)
         return "?" if value is None else value
 
@@ -133,18 +140,18 @@ class _Lenient(string.Formatter):
 
 
 def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
-    words: dict[str, Any] = {f"flag_{name}": name for name in KNOWN}
-    words |= {m.name: m.value for m in finding.measured}
+    words: dict[str, Any] = {m.name: m.value for m in finding.measured}
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
-    formatter = _Lenient()
+    formatter = _Lenient(facts.spoken)
     return Fix(
         title=formatter.vformat(remedy.title, (), words),
         why=formatter.vformat(remedy.why, (), words),
         when_not=formatter.vformat(remedy.when_not, (), words),
-        changes=tuple(remedy.propose(facts, finding)),
+        changes=facts.spoken.said(remedy.propose(facts, finding)),
         cost=remedy.cost,
         source=remedy.citation,
+        alternative=remedy.alternative,
     )
 
 
@@ -183,7 +190,7 @@ def _begins(finding: Finding) -> tuple[int, str]:
 def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) -> str:
     """The pattern that names the run: the root curve pattern, else the worst run pattern, else healthy or not-assessed.
 
-    A doubted one, such as clipping by a threshold that was assumed, gives way to any that is not.
+    A doubted one (confidence DOUBTED or less), such as clipping by a threshold that was assumed, gives way to any that is not.
     """
     roots = [f for f in story if f.severity != "info" and f.explained_by is None]
     if roots:  # the first of the story, which is told worst first

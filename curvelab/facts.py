@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from curvelab.dialects import Spoken, spoken
 from curvelab.model.log import Floats, Ints
 from curvelab.model.run import Curve, Run
 from curvelab.signals.coarse import block_size, coarse
@@ -49,11 +50,21 @@ class Facts:
         return levels_of(self.finite(metric))
 
     def setting(self, name: str) -> Any:
-        """A canonical hyperparameter, or None. An unknown learning_rate is the peak of the logged one."""
+        """A canonical hyperparameter, or None; where only the trainer's own name for it is in the settings, its value.
+
+        An unknown learning_rate is the peak of the logged one.
+        """
         value = self.run.setting(name)
+        if value is None:
+            value = self.spoken.own(name)
         if value is None and name == "learning_rate" and len(self.rate):
             return float(f"{self.peak_rate:.4g}") or None
         return value
+
+    @cached_property
+    def spoken(self) -> Spoken:
+        """The run's trainer and its words for settings."""
+        return spoken(self.run)
 
     @cached_property
     def peak_rate(self) -> float:

@@ -31,6 +31,7 @@ from curvelab.model.finding import Change, Cost, Finding
 from curvelab.model.run import Run
 
 Kind = Literal["curve", "run"]
+FLAG = "flag_"  # {flag_max_grad_norm} in a remedy's text: what the run's own trainer calls max_grad_norm
 HEADINGS = ("What", "Why", "Look-alikes", "When it is wrong", "Sources")
 
 
@@ -62,6 +63,9 @@ class Remedy:
 
     A detector lists its remedies from the most useful to the least: the engine takes the first three that apply, and
     shows the cheapest of these first.
+
+    alternative           another way to the end of a remedy before it ("or"): a patch takes one of them, the first that
+                          computes a value
     """
 
     title: str
@@ -71,6 +75,7 @@ class Remedy:
     source: str | tuple[str, ...]
     propose: Callable[[Facts, Finding], Iterable[Change]] = _nothing
     applies: Callable[[Facts, Finding], bool] = _always
+    alternative: bool = False
 
     @property
     def references(self) -> tuple[Reference, ...]:

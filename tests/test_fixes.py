@@ -128,7 +128,7 @@ def test_every_change_is_one_within_bounds_and_says_where_its_number_comes_from(
     assert len(changes) > 300
     for where, _, fix, change in changes:
         about = (where, fix.title, change)
-        assert change.setting in KNOWN, about
+        assert change.canonical in KNOWN, about
         assert change.to is not None and change.to != change.from_, about
         assert change.because and "\n" not in change.because, about
         if change.basis == "measured":
@@ -137,9 +137,9 @@ def test_every_change_is_one_within_bounds_and_says_where_its_number_comes_from(
             assert fix.source != JUDGEMENT, about
         if isinstance(change.to, bool | str):
             continue
-        low, high = BOUNDS[change.setting]
+        low, high = BOUNDS[change.canonical]
         assert math.isfinite(change.to) and low <= change.to <= high, about
-        assert change.setting not in WHOLE or isinstance(change.to, int), about
+        assert change.canonical not in WHOLE or isinstance(change.to, int), about
 
 
 UPWARDS = {"Raise", "Lengthen", "Accumulate", "Give", "Load"}
@@ -157,7 +157,7 @@ def test_a_change_goes_the_way_that_its_title_says(changes):
 
 
 def test_a_rate_is_never_proposed_below_what_learns_anything(changes):
-    lowest = min(c.to for *_, c in changes if c.setting == "learning_rate")
+    lowest = min(c.to for *_, c in changes if c.canonical == "learning_rate")
     assert lowest >= 2e-7
 
 
@@ -166,7 +166,7 @@ def test_a_rate_is_never_proposed_below_what_learns_anything(changes):
 
 def proposed(folder: str, pattern: str) -> dict[str, tuple[object, object, str]]:
     finding = next(f for f in diagnose(load(SAMPLES / folder)).findings if f.pattern == pattern)
-    return {c.setting: (c.from_, c.to, c.basis) for fix in finding.fixes for c in fix.changes}
+    return {c.canonical: (c.from_, c.to, c.basis) for fix in finding.fixes for c in fix.changes}
 
 
 GOLDEN = {
@@ -240,7 +240,7 @@ def clipped(config: dict[str, object], norm: float = 2.5, sigma: float = 0.25) -
     norms = np.abs(norm + synth.noise(120, sigma, seed=2))
     run = synth.run_of(synth.decay(120) + synth.noise(120, 0.03), norms=norms, rate=synth.cosine(120), config=config)
     finding = next(f for f in diagnose(run).findings if f.pattern == "clip-saturation")
-    return {c.setting: (c.from_, c.to) for fix in finding.fixes for c in fix.changes}
+    return {c.canonical: (c.from_, c.to) for fix in finding.fixes for c in fix.changes}
 
 
 def test_adam_keeps_its_rate_where_every_update_was_clipped_and_sgd_gets_the_one_it_really_had():
@@ -268,7 +268,7 @@ def test_a_run_that_broke_while_its_rate_rose_gets_the_rate_that_it_bore():
     loss = synth.decay(n, 3.0, 2.0, 6.0) + synth.noise(n, 0.02)
     loss[60:] += 2.0 * (1 - np.exp(-np.arange(90) / 5))
     finding = next(f for f in diagnose(synth.run_of(loss, rate=rate)).findings if f.pattern == "divergence")
-    (change,) = (c for fix in finding.fixes for c in fix.changes if c.setting == "learning_rate")
+    (change,) = (c for fix in finding.fixes for c in fix.changes if c.canonical == "learning_rate")
     borne = float(np.interp(finding.start_step, (np.arange(n) + 1) * 5, rate))
     assert (change.basis, change.from_) == ("measured", 2e-3)
     assert 0.9 * borne <= change.to <= borne

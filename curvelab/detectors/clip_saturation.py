@@ -130,6 +130,7 @@ REMEDIES = (
         cost="rerun",
         source=("playbook", "axolotl-stability"),
         propose=lower_rate(2, "2 to 5x in the source for unstable runs; 2x taken"),
+        alternative=True,
         applies=lambda facts, finding: (
             not facts.plain_descent and rate_can_fall(facts, finding) and _uneven(facts)
         ),

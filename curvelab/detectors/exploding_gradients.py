@@ -109,6 +109,7 @@ REMEDIES = (
         cost="rerun",
         source="axolotl-stability",
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
+        alternative=True,
         applies=rate_can_fall,
     ),
     Remedy(

@@ -99,6 +99,7 @@ REMEDIES = (
         cost="rerun",
         source=("axolotl-stability", "judgement"),
         propose=scaled("max_completion_length", 2, "twice the run's own; the source gives no number"),
+        alternative=True,
         applies=_cut_off,
     ),
 )

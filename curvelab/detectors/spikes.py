@@ -130,6 +130,7 @@ REMEDIES = (
         cost="rerun",
         source="axolotl-stability",
         propose=lower_rate(2, "2 to 5x in the source; 2x taken, for the loss came back"),
+        alternative=True,
         applies=lambda facts, finding: _repeated(facts, finding) and rate_can_fall(facts, finding),
     ),
     Remedy(

@@ -84,6 +84,7 @@ REMEDIES = (
         cost="rerun",
         source=("playbook", "axolotl-stability"),
         propose=lower_rate(2, "2 to 5x in the source; 2x taken, for the loss came back"),
+        alternative=True,
         applies=rate_can_fall,
     ),
     Remedy(

@@ -93,7 +93,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do: verb first; why; when not; what it costs; where the advice comes from."""
+    """What to do: verb first; why; when not; what it costs; where the advice comes from.
+
+    alternative  another way to the end of a fix before it: do one of them, not both
+    """
 
     title: str
     why: str
@@ -101,6 +104,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     cost: Cost = "rerun"
     source: str = "judgement"
+    alternative: bool = False
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, rename={"for_": "for"}):

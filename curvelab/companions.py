@@ -1,0 +1,197 @@
+"""What must stand beside a changed setting, so that the trainer accepts the whole and does what was meant.
+
+Transformers refuses load_best_model_at_end unless it saves where it evaluates, and fp16 beside bf16; it ignores
+eval_steps without eval_strategy "steps". TRL wants num_generations to divide the generated batch. A micro-batch that
+changes alone changes the batch. Each addition says for which line it stands there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from curvelab.dialects import Spoken
+from curvelab.knowledge.merging import STOP_PATIENCE, STOP_THRESHOLD
+from curvelab.model.finding import Change, Scalar
+from curvelab.model.result import PatchChange
+
+EVALS = 10  # of a run that has shown none: every 10 % of the steps
+
+
+def completed(lines: Iterable[PatchChange], spoken: Spoken) -> tuple[PatchChange, ...]:
+    """The lines of a patch with their companions, at the end; a line whose companions cannot be had is kept as it is."""
+    desk = _Desk({line.change.canonical or line.change.setting: line for line in lines}, spoken)
+    for rule in (_precision, _warmup, _batch, _generations, _eval_strategy, _save_strategy, _best, _stopping, _needs):
+        rule(desk)
+    return tuple({line.change.setting: line for line in reversed(desk.lines.values())}.values())[::-1]
+
+
+@dataclass
+class _Desk:
+    """The lines by canonical setting, and what the run had."""
+
+    lines: dict[str, PatchChange]
+    spoken: Spoken
+
+    def value(self, name: str) -> Scalar:
+        """What a setting will be: as proposed, else as it was; None where nothing says."""
+        if name in self.lines:
+            return self.lines[name].change.to
+        return self.was(name)
+
+    def was(self, name: str) -> Scalar:
+        value: Scalar = self.spoken.run.setting(name)
+        value = self.spoken.own(name) if value is None else value
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    def strategy(self, name: str) -> str:
+        """eval_strategy or save_strategy as one word; empty where nothing says."""
+        value = self.value(name)
+        return "" if value is None else "no" if value is False else str(value).lower().rpartition(".")[2]
+
+    def whole(self, name: str) -> int | None:
+        value = self.value(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+    def add(self, name: str, to: Scalar, beside: str, remark: str) -> None:
+        """A companion of the line `beside`; nothing where the setting has the value already."""
+        if self.value(name) != to:
+            self.write(name, to, beside, remark)
+
+    def note(self, name: str, remark: str) -> None:
+        """Add to the remark of a line."""
+        line = self.lines[name]
+        self.lines[name] = msgspec.structs.replace(line, remark="; ".join(filter(None, (line.remark, remark))))
+
+    def write(self, name: str, to: Scalar, beside: str, remark: str) -> None:
+        """A line, also where it repeats what the run had."""
+        change = Change(setting=name, from_=self.was(name), to=to, because=remark)
+        for one in self.spoken.said((change,)):
+            if one.to is not None and self.spoken.word(name).flag:
+                self.lines[name] = PatchChange(change=one, patterns=self.lines[beside].patterns, remark=remark)
+
+
+def _precision(desk: _Desk) -> None:
+    for name, other in (("bf16", "fp16"), ("fp16", "bf16")):
+        if name in desk.lines and desk.value(name) is True and desk.was(other) is True and other not in desk.lines:
+            desk.add(other, False, name, f"at most one of it and {name}")
+
+
+def _warmup(desk: _Desk) -> None:
+    """A share and a number of steps: older Transformers take the steps, axolotl refuses both."""
+    ratio = desk.value("warmup_ratio")
+    if "warmup_steps" in desk.lines and isinstance(ratio, int | float) and ratio > 0:
+        desk.add("warmup_ratio", 0.0, "warmup_steps", f"{desk.spoken.flag('warmup_steps')} takes its place")
+
+
+def _batch(desk: _Desk) -> None:
+    """Accumulation that keeps the batch of an optimizer step, where only the micro-batch changes."""
+    size, steps = "per_device_train_batch_size", "gradient_accumulation_steps"
+    if size not in desk.lines or steps in desk.lines:
+        return
+    old, new, accumulated = desk.was(size), desk.whole(size), desk.whole(steps)
+    if isinstance(old, int) and new and accumulated and (old * accumulated) % new == 0:
+        desk.add(steps, old * accumulated // new, size, f"keeps the batch of {old * accumulated} a process")
+    elif isinstance(old, int) and new and old:
+        desk.note(size, f"the batch of an optimizer step changes {new / old:g} times with it")
+
+
+def _generations(desk: _Desk) -> None:
+    """TRL: num_generations divides micro-batch x accumulation x processes."""
+    name, steps = "num_generations", "gradient_accumulation_steps"
+    wanted = desk.whole(name)
+    if name not in desk.lines or wanted is None:
+        return
+    size, accumulated, processes = desk.whole("per_device_train_batch_size"), desk.whole(steps), desk.whole("world_size")
+    rule = f"{desk.spoken.flag(name)} must divide micro-batch x accumulation x processes"
+    if not size or not accumulated or not processes:
+        desk.note(name, rule)
+    elif size * accumulated * processes % wanted:
+        unit = wanted // math.gcd(wanted, size * processes)
+        desk.add(steps, math.ceil(accumulated / unit) * unit, name, rule)
+
+
+def _eval_strategy(desk: _Desk) -> None:
+    if "eval_steps" in desk.lines and desk.strategy("eval_strategy") != "steps":
+        desk.add("eval_strategy", "steps", "eval_steps", "else eval_steps is not looked at")
+
+
+def _save_strategy(desk: _Desk) -> None:
+    if "save_steps" in desk.lines and desk.strategy("save_strategy") not in ("", "steps"):
+        desk.add("save_strategy", "steps", "save_steps", "else save_steps is not looked at")
+
+
+def _best(desk: _Desk) -> None:
+    """load_best_model_at_end, new or there before: saves where evals are."""
+    best = "load_best_model_at_end"
+    if not desk.spoken.dialect.arranges or desk.value(best) is not True:
+        return
+    touched = [n for n in (best, "eval_steps", "eval_strategy", "save_steps", "save_strategy") if n in desk.lines]
+    if not touched:
+        return
+    cause, why = touched[0], f"{desk.spoken.flag(best)} wants saves where evals are"
+    if desk.strategy("eval_strategy") in ("", "no"):
+        desk.write("eval_strategy", "steps", cause, why)
+    if desk.strategy("save_strategy") != "best":
+        desk.add("save_strategy", desk.strategy("eval_strategy"), cause, why)
+        if desk.strategy("eval_strategy") == "steps":
+            _aligned(desk, cause, why)
+    metric = "metric_for_best_model"
+    if metric in desk.lines and str(desk.value(metric)).endswith("loss") and desk.value("greater_is_better") is True:
+        desk.add("greater_is_better", False, metric, "a loss is better when it is lower")
+
+
+def _aligned(desk: _Desk, cause: str, why: str) -> None:
+    """save_steps as a multiple of eval_steps, both written out where the log does not show that they were in force."""
+    evals = _eval_steps(desk)
+    if evals is None:
+        return
+    desk.add("eval_steps", evals, cause, why)
+    saves = desk.value("save_steps")
+    if not isinstance(saves, int | float) or (saves < 1) != (evals < 1) or evals < 1:
+        saves = evals
+    every = max(1, round(saves / evals)) * evals
+    desk.add("save_steps", every, cause, "must be a multiple of eval_steps")
+    for name in desk.spoken.dialect.explicit:
+        if name not in desk.lines and desk.value(name) is not None:
+            desk.write(name, desk.value(name), cause, "early stopping wants it written out")
+
+
+def _eval_steps(desk: _Desk) -> int | float | None:
+    """Steps between evals: as proposed, as set where the settings say that they counted, else as logged."""
+    value = desk.value("eval_steps")
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+    in_force = "eval_steps" in desk.lines or ("eval_strategy" not in desk.lines and desk.strategy("eval_strategy") == "steps")
+    if number is not None and in_force:
+        return number
+    run = desk.spoken.run
+    gaps = [np.diff(run.curve(m).step) for m in run.logged if m.startswith("eval/") and len(run.curve(m)) > 1]
+    if gaps:
+        return max(1, int(np.median(max(gaps, key=len))))
+    return number or max(1, (run.planned_steps or run.last_step or EVALS) // EVALS)
+
+
+def _stopping(desk: _Desk) -> None:
+    """Early stopping beside the best model that is kept, where the run had none."""
+    best = "load_best_model_at_end"
+    if best not in desk.lines or desk.value(best) in (None, False):
+        return
+    if desk.spoken.word(best).place == "ModelCheckpoint":
+        desk.lines.pop("save_steps", None)  # a checkpoint callback that monitors saves after each validation
+    for name, value in (("early_stopping_patience", STOP_PATIENCE), ("early_stopping_threshold", STOP_THRESHOLD)):
+        if desk.was(name) is None and name not in desk.lines:
+            desk.add(name, value, best, "stops where the eval loss no longer improves")
+
+
+def _needs(desk: _Desk) -> None:
+    """Evals of a run that has logged none need data to evaluate on."""
+    if any(metric.startswith("eval/") for metric in desk.spoken.run.logged):
+        return
+    for name in ("eval_steps", "eval_strategy"):
+        needs = desk.spoken.word(name).needs
+        if name in desk.lines and needs:
+            desk.note(name, f"needs {needs}")
