@@ -79,8 +79,12 @@ _ARGUMENTS = _same(
     "optim", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "label_smoothing_factor", "neftune_noise_alpha",
     "gradient_checkpointing", "bf16", "fp16", "logging_steps", "logging_nan_inf_filter", "eval_steps", "save_steps",
     "save_strategy", "save_total_limit", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "seed",
-    "dataloader_num_workers",
-) | {"eval_strategy": Word("eval_strategy", also=("evaluation_strategy",))}  # fmt: skip
+    "dataloader_num_workers", "save_only_model",
+) | {
+    "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",)),
+    # gone in Transformers 5, where train_sampling_strategy names the order
+    "group_by_length": Word("", also=("group_by_length",), by_hand='train_sampling_strategy="random"'),
+}  # fmt: skip
 _CALLBACK = {
     "early_stopping_patience": Word("early_stopping_patience", place="EarlyStoppingCallback"),
     "early_stopping_threshold": Word("early_stopping_threshold", place="EarlyStoppingCallback"),
@@ -216,6 +220,7 @@ LIGHTNING = Dialect(
         "save_steps": Word("every_n_train_steps", place="ModelCheckpoint"),
         "save_strategy": Word("", form="implied", by_hand="add a ModelCheckpoint to the callbacks"),
         "save_total_limit": Word("save_top_k", place="ModelCheckpoint"),
+        "save_only_model": Word("save_weights_only", place="ModelCheckpoint"),
         **dict.fromkeys(
             ("load_best_model_at_end", "metric_for_best_model"),
             Word("monitor", place="ModelCheckpoint", form="monitor", beside=(("mode", "min"),)),
@@ -228,6 +233,7 @@ LIGHTNING = Dialect(
     | _lacking("per_device_eval_batch_size", "set batch_size where val_dataloader makes its DataLoader")
     | _lacking("lr_scheduler_type", _SCHEDULER)
     | _lacking("optim adam_beta1 adam_beta2 adam_epsilon", "set it where configure_optimizers makes the optimizer")
+    | _lacking("group_by_length", "the order is that of your own DataLoader")
     | _lacking("greater_is_better", "mode of ModelCheckpoint and EarlyStopping")
     | _lacking("logging_nan_inf_filter", "Lightning has no such filter; Trainer(detect_anomaly=True) finds the first NaN")
     | _lacking("seed", "seed_everything at the top of your script")
@@ -278,6 +284,8 @@ TORCHTUNE = Dialect(
     }
     | _lacking("warmup_ratio", "lr_scheduler.num_warmup_steps counts steps")
     | _lacking("adam_beta1 adam_beta2 adam_epsilon", "betas and eps below optimizer, as its class takes them")
+    | _lacking("save_only_model", "the checkpointer saves the optimizer's state where the recipe is to be resumed")
+    | _lacking("group_by_length", "the order is that of the recipe's sampler")
     | _lacking("save_steps save_strategy save_total_limit", "most recipes save once an epoch: epochs of fewer steps save more often")
     | _lacking(
         "load_best_model_at_end metric_for_best_model greater_is_better early_stopping_patience early_stopping_threshold",
