@@ -114,7 +114,7 @@ def _choice(facts: Facts, story: Sequence[Finding]) -> _Choice | None:
         final=final,
         alike=fatal is None and not risen and gap <= max(min(NOISES * noise, CLOSE * size), ALIKE * size),
         noisy=fatal is None and not risen and 0 < gap <= NOISES * noise,
-        worse=round(gap / size, 4) if size else 0.0,
+        worse=max(0.0, round(gap / size, 4)) if size else 0.0,
         fatal=fatal,
         left=left,
         nearest=nearest,
@@ -186,7 +186,8 @@ def _use_final(choice: _Choice) -> str:
         which = "the only eval" if len(choice.evals) == 1 else "the best of the run"
         return f"Use the final model{place}: {value}, {which}"
     best = f"{choice.value(choice.best):.4g} at step {choice.step(choice.best)}"
-    return f"Use the final model{place}: {value}, as good as the best eval ({best})"
+    near = "within the noise" if choice.noisy else f"within {100 * ALIKE:g} %"
+    return f"Use the final model{place}: {value}, {near} of the best eval ({best})"
 
 
 def _use_saved(choice: _Choice) -> str:
