@@ -76,11 +76,11 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count(number)} {name}" for number, name in parts[:2] if number) or "0 s"
 
 
-def money(sum_: float) -> str:
+def money(cost: float) -> str:
     """Two decimals below a thousand, none above: "4.20", "12,300". In whose currency only the user knows."""
-    if not math.isfinite(sum_):
-        return value(sum_)
-    return f"{sum_:,.0f}" if abs(sum_) >= 1000 else f"{sum_:.2f}"
+    if not math.isfinite(cost):
+        return value(cost)
+    return f"{cost:,.0f}" if abs(cost) >= 1000 else f"{cost:.2f}"
 
 
 def amount(number: float, unit: str) -> str:

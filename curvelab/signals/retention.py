@@ -18,13 +18,15 @@ def left(saves: Sequence[int], limit: int | None, best: Mapping[int, int | None]
     if not limit or limit < 0:
         return list(saves)
     kept: list[int] = []
+    there: set[int] = set()
     good: int | None = None
     for save in saves:
         kept.append(save)
+        there.add(save)
         now = best.get(save) if best else None
-        good = now if now in kept else good
-        protected = {save, good} - {None}
-        spare = len(kept) - max(limit, len(protected))
-        gone = [step for step in kept if step not in protected][: max(0, spare)]
-        kept = [step for step in kept if step not in gone]
+        good = now if now in there else good
+        protected = {save} if good is None else {save, good}
+        while len(kept) > max(limit, len(protected)):
+            oldest = next(place for place, step in enumerate(kept) if step not in protected)
+            there.discard(kept.pop(oldest))
     return kept
