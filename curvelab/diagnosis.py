@@ -17,18 +17,21 @@ import numpy as np
 
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
+from curvelab.checkpoints import checkpoint_advice
 from curvelab.confidence import calibrated
+from curvelab.cost import tariff_of, wasted
 from curvelab.dialects import Spoken
 from curvelab.facts import Facts
 from curvelab.knowledge.merging import DOUBTED
 from curvelab.model.finding import CHEAPEST_FIRST, SEVERITIES, Finding, Fix, Severity
 from curvelab.model.options import Options
 from curvelab.model.percent import percent
-from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
+from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
 from curvelab.model.run import Curve, Run
 from curvelab.patch import patch_of
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.signals.thinning import min_max_rows
+from curvelab.stopping import early_stopping
 
 MOST_FIXES = 3
 MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
@@ -55,6 +58,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
             outcomes.append(outcome)
             findings += found
     story = _story(findings)
+    tariff = tariff_of(facts, options)
     return Diagnosis(
         id=run.id,
         name=run.name,
@@ -72,8 +76,10 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
         outcomes=tuple(outcomes),
         findings=story,
         config={name: {"value": s.value, "from": s.origin} for name, s in run.config.items()},
-        wasted=_wasted(story, facts),
         patch=patch_of(story, facts.spoken),
+        wasted=wasted(facts, story, tariff),
+        early_stopping=early_stopping(facts, options, tariff),
+        checkpoint=checkpoint_advice(facts, story),
         seams=tuple(SeamMark(step=s.step, reached=s.reached) for s in run.seams),
         series=_series(run, story),
         provenance=_provenance(run, options),
@@ -212,31 +218,6 @@ def _judges_learning(one: Detector) -> bool:
 def _best_step(facts: Facts) -> int | None:
     curve = facts.eval_loss
     return int(curve.step[np.argmin(curve.value)]) if len(curve) else None
-
-
-_FATAL = ("non-finite", "divergence")
-
-
-def _wasted(story: Sequence[Finding], facts: Facts) -> Waste | None:
-    """Steps and time after the last useful step: the best eval when overfitting, the event when it was fatal."""
-    last = facts.run.last_step or 0
-    fatal = [f for f in story if f.pattern in _FATAL and f.severity == "critical"]
-    ends = [(f.start_step, f.pattern) for f in fatal if f.start_step is not None]
-    best = _best_step(facts)
-    if best is not None and any(f.pattern == "overfitting" for f in story):
-        ends.append((best, "overfitting"))
-    if not ends:
-        return None
-    since, why = min(ends)
-    return Waste(since_step=since, steps=max(0, last - since), seconds=_seconds_between(facts.run, since, last), why=why)
-
-
-def _seconds_between(run: Run, start: int, end: int) -> float | None:
-    curve = run.logged.get("train/loss")
-    if curve is None:
-        return None
-    inside = curve.take((curve.step >= start) & (curve.step <= end) & np.isfinite(curve.wall_time))
-    return round(float(np.ptp(inside.wall_time)), 1) if len(inside) > 1 else None
 
 
 def _series(run: Run, story: Sequence[Finding]) -> dict[str, Thinned]:

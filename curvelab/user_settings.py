@@ -7,12 +7,17 @@
     fail-on = "warning"              # never, info, warning, critical
     select = ["spikes"]              # or "spikes,plateau"
     ignore = ["sawtooth"]
+    gpus = 8                         # when the log does not say, or says wrong
+    gpu-price = 2.5                  # of one GPU for an hour, in any currency
+    patience = 3                     # of the early stopping that is simulated
+    min-gain = 0.001
     [thresholds.clip-saturation]
     share = 0.9
     [metrics]
     valid_mse = "eval/loss"
 
-Environment: CURVELAB_FORMAT, CURVELAB_OUTPUT, CURVELAB_FAIL_ON, CURVELAB_SELECT, CURVELAB_IGNORE, CURVELAB_CONFIG.
+Environment: CURVELAB_FORMAT, CURVELAB_OUTPUT, CURVELAB_FAIL_ON, CURVELAB_SELECT, CURVELAB_IGNORE, CURVELAB_CONFIG,
+CURVELAB_GPUS, CURVELAB_GPU_PRICE.
 """
 
 from __future__ import annotations
@@ -23,11 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from curvelab.model.errors import UsageError, did_you_mean
-from curvelab.model.options import Options
+from curvelab.model.options import NUMBERS, Options, check_number
 
 FORMATS = ("html", "text", "json", "md")
 FAIL_ON = ("never", "info", "warning", "critical")
-KEYS = ("format", "output", "fail-on", "select", "ignore", "thresholds", "metrics")
+KEYS = (
+    "format", "output", "fail-on", "select", "ignore", "thresholds", "metrics", "gpus", "gpu-price", "patience", "min-gain",
+)  # fmt: skip
 FILES = ("curvelab.toml", "pyproject.toml")
 LARGEST = 1024**2  # bytes of a settings file
 
@@ -44,6 +51,10 @@ class Wishes:
     ignore: tuple[str, ...] | None = None
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
+    gpus: int | None = None
+    gpu_price: float | None = None
+    patience: int | None = None
+    min_gain: float | None = None
 
     def error(self, text: str) -> UsageError:
         """A UsageError that names the place."""
@@ -81,6 +92,7 @@ def settle(flags: Wishes, config: Path | None, environment: Mapping[str, str], f
     for place in places:
         _check_choice(place, "format", place.format, FORMATS)
         _check_choice(place, "fail-on", place.fail_on, FAIL_ON)
+        _check_numbers(place)
     format_ = _first(place.format for place in places) or FORMATS[0]
     thresholds: dict[str, dict[str, float]] = {}
     metrics: dict[str, str] = {}
@@ -96,6 +108,7 @@ def settle(flags: Wishes, config: Path | None, environment: Mapping[str, str], f
             select=_first(place.select for place in places) or (),
             ignore=_first(place.ignore for place in places) or (),
             thresholds=thresholds,
+            **_numbers(places),
         ),
         metrics=metrics,
         places=places,
@@ -156,6 +169,21 @@ def _check_choice(place: Wishes, key: str, value: str | None, allowed: tuple[str
             raise place.error(str(error)) from None
 
 
+def _check_numbers(place: Wishes) -> None:
+    for name in NUMBERS:
+        key = name.replace("_", "-")
+        try:
+            check_number(name, key if place.origin else f"--{key}", getattr(place, name))
+        except UsageError as error:
+            raise place.error(str(error)) from None
+
+
+def _numbers(places: tuple[Wishes, ...]) -> dict[str, Any]:
+    """The numbers that some place gives, each from the strongest; the others keep their defaults."""
+    given = {name: _first(getattr(place, name) for place in places) for name in NUMBERS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _output_for(format_: str, places: tuple[Wishes, ...]) -> str | None:
     """The strongest output that was meant for this format.
 
@@ -180,7 +208,19 @@ def _environment(environment: Mapping[str, str]) -> Wishes:
         fail_on=environment.get("CURVELAB_FAIL_ON") or None,
         select=words("CURVELAB_SELECT"),
         ignore=words("CURVELAB_IGNORE"),
+        gpus=_parsed(environment.get("CURVELAB_GPUS")),
+        gpu_price=_parsed(environment.get("CURVELAB_GPU_PRICE")),
     )
+
+
+def _parsed(word: str | None) -> Any:
+    """The number in a word; the word itself where there is none in it, for the check to refuse; None for no word."""
+    for kind in (int, float):
+        try:
+            return kind(word) if word else None
+        except ValueError:
+            continue
+    return word
 
 
 def _file(config: Path | None, environment: Mapping[str, str], folder: Path) -> Wishes:
@@ -228,6 +268,7 @@ def _from_table(origin: str, table: Mapping[str, Any]) -> Wishes:
             for pattern, values in _tables(place, table, "thresholds").items()
         },
         metrics=_metrics(place, table),
+        **{name: table.get(name.replace("_", "-")) for name in NUMBERS},
     )
 
 

@@ -47,6 +47,12 @@ def postmortem(
         typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable."),
     ] = None,
     metric: Metric = None,
+    gpus: Annotated[int | None, typer.Option(metavar="N", help="GPUs of the run; wins over the log.")] = None,
+    gpu_price: Annotated[float | None, typer.Option(metavar="X", help="Price of one GPU for an hour.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(metavar="N", help="Evals without gain that stop a run early (default 3).")
+    ] = None,
+    min_gain: Annotated[float | None, typer.Option(metavar="X", help="Least gain of an eval (default 0.001).")] = None,
     config: Config = None,
 ) -> None:
     """One report per run: what went wrong, since when, what to change."""
@@ -58,6 +64,10 @@ def postmortem(
         ignore=names_in(ignore),
         thresholds=thresholds_in(set_),
         metrics=metrics_in(metric),
+        gpus=gpus,
+        gpu_price=gpu_price,
+        patience=patience,
+        min_gain=min_gain,
     )
     settings = settle(flags, config, os.environ, Path())
     deliver = _delivery(settings)

@@ -35,13 +35,13 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
+from curvelab.gpus import AT_WORK
 from curvelab.model.finding import Change, Finding, Level, Measured
 from curvelab.model.run import Curve, Run
 from curvelab.proposals import at_least, change, number, proposes
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
 FEWEST = 10  # samples of a logger that looks every few seconds (judgement)
-AT_WORK = 5.0  # percent of median utilisation below which a GPU is not one of the run's (judgement)
 UTILIZATION = re.compile(r"gpu/\d+/utilization$")
 MFU = re.compile(r"(^|[/_.])mfu($|[/_.])", re.I)
 

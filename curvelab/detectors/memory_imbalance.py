@@ -33,18 +33,13 @@ import numpy as np
 
 from curvelab import synth
 from curvelab.facts import Facts
+from curvelab.gpus import FEWEST, MEMORY, works
 from curvelab.model.finding import Finding, Level, Measured
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 
-KINDS = ("memory_bytes", "memory_gb", "memory_percent")
 NAME = re.compile(r"gpu/(\d+)/(memory_\w+)$")
-AT_WORK = 5.0  # percent of median utilisation below which a GPU is not one of the run's (judgement)
-HELD = (
-    0.1  # of the fullest GPU; one that holds less is not one of the run's, where no utilisation was logged (judgement)
-)
-FEWEST = 5  # samples (judgement)
 
 
 @dataclass(frozen=True)
@@ -138,18 +133,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 def _working(facts: Facts) -> list[Curve]:
     """The memory of the GPUs that the run works on, all in one unit."""
-    for kind in KINDS:
+    for kind in MEMORY:
         names = [m for m in facts.run.metrics if (found := NAME.search(m)) and found.group(2) == kind]
         curves = [c for m in names if len(c := facts.levels(m)) >= FEWEST]
         if len(curves) < 2:
             continue
         fullest = max(float(np.median(c.value)) for c in curves)
-        return [c for c in curves if _works(facts, c, fullest)]
+        return [c for c in curves if works(facts, c, fullest)]
     return []
-
-
-def _works(facts: Facts, memory: Curve, fullest: float) -> bool:
-    used = facts.levels(memory.metric.rpartition("/")[0] + "/utilization")
-    if len(used):
-        return float(np.median(used.value)) > AT_WORK
-    return float(np.median(memory.value)) > HELD * fullest

@@ -36,6 +36,7 @@ from curvelab.model.percent import percent
 from curvelab.model.run import Run
 from curvelab.proposals import change, number, proposes, switched
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.saved import saved, saved_by_settings
 from curvelab.signals.noise import running_median, step_noise
 
 
@@ -152,22 +153,10 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 
 def _kept(facts: Facts) -> np.ndarray:
-    """Steps of the checkpoints that are left after the run, by its settings. Raises NotApplicable when they do not say."""
-    how = str(facts.setting("save_strategy") or "").rpartition(".")[2].lower()
-    if how in ("", "no", "none"):
-        raise NotApplicable("the run saved nothing" if how else "the log does not say what was saved (save_strategy)")
-    if facts.setting("load_best_model_at_end") is True or how == "best":
+    """Steps of the checkpoints that are left after the run. Raises NotApplicable when its settings do not say."""
+    planned = saved_by_settings(facts)
+    if planned.reason:
+        raise NotApplicable(planned.reason)
+    if facts.setting("load_best_model_at_end") is True or planned.known_from.startswith("save_strategy best"):
         raise NotApplicable("the best checkpoint is kept (load_best_model_at_end)")
-    last = facts.run.last_step or 0
-    every = facts.setting("save_steps")
-    if how == "epoch":
-        steps = np.round(facts.epoch_ends).astype(np.int64)
-    elif isinstance(every, int | float) and every > 0:
-        between = every if every >= 1 else every * (facts.run.planned_steps or last)
-        steps = np.arange(between, last + 1, between).astype(np.int64)
-    else:
-        raise NotApplicable("the log does not say how often checkpoints were saved (save_steps)")
-    limit = facts.setting("save_total_limit")
-    if isinstance(limit, int) and limit > 0:
-        steps = steps[-limit:]
-    return np.union1d(steps, [last])
+    return saved(facts).steps

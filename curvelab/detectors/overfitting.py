@@ -27,22 +27,21 @@ definition of the pattern: about 5 % above the minimum, sustained; Google, Deep 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from curvelab import synth
+from curvelab.deciding import eval_noise, still_improving, without_restored_best
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span, Trend
+from curvelab.model.options import Options
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve
 from curvelab.proposals import at_least, change, no_longer_than, number, round_steps
 from curvelab.rules import Example, Remedy, detector, threshold
-from curvelab.signals.noise import step_noise
-
-TASK_GAIN = 0.01  # relative gain of a task metric after the eval minimum that counts, twice (judgement)
+from curvelab.signals.early_stopping import replay
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ class Rise:
 
 def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
     """The rise of one eval set after its minimum, or None when it does not pass every threshold."""
-    evals = _without_restored_best(curve.value)
+    evals = without_restored_best(curve.value)
     if len(evals) < 4:
         return None
     lowest = int(np.argmin(evals))
@@ -238,7 +237,7 @@ def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
         return None
     level = float(np.median(after[-max(2, len(after) // 3) :]))
     share = (level - minimum) / minimum
-    noise = _eval_noise(evals, lowest)
+    noise = eval_noise(evals, lowest)
     beyond = (level - minimum) / noise if noise > 0 else np.inf
     held = float(np.mean(after[-max(2, len(after) // 2) :] > minimum + (level - minimum) / 3))
     before, end = _train_levels(facts, int(curve.step[lowest]))
@@ -253,13 +252,13 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
     start, end = int(step[rise.lowest]), int(step[-1])
     minimum, (before, after) = float(rise.curve.value[rise.lowest]), rise.train
     fell = (before - after) / abs(before)
-    better = _still_improving(facts, start)
     headline = f"{metric} rose {percent(rise.share)} after step {start} ({minimum:.4g} to {rise.level:.4g}) while train/loss fell {percent(min(fell, 0.99))}"
+    better = still_improving(facts, start)
     if sets > 1:
         headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other eval {'set' if sets == 2 else 'sets'} did not"
     if better:
         headline += f". But {better[0]} still improved, until step {better[1]}: decide by the metric that matters"
-    stop = _early_stop(rise.curve)
+    stop = replay(rise.curve.value, Options.patience, Options.min_gain).stop
     return Finding(
         severity="critical" if rise.share >= 0.5 and not better else "warning",
         confidence=0.55 + 0.2 * min(1.0, (rise.share - limits.rise) / 0.1) + 0.1 * min(1.0, rise.late / 4)
@@ -272,7 +271,7 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
             Measured(name="rise", value=rise.share, unit="of the minimum", threshold=limits.rise, setting="overfitting.rise"),
             Measured(name="beyond_noise", value=min(rise.beyond, 1000.0), unit="eval sigmas", threshold=limits.noises, setting="overfitting.noises"),
             Measured(name="train_fall", value=fell, unit="of the train loss at the minimum", threshold=limits.train_fall, setting="overfitting.train_fall"),
-            *((Measured(name="early_stop", value=float(stop), unit="step"),) if stop else ()),
+            *((Measured(name="early_stop", value=float(step[stop]), unit="step"),) if stop is not None else ()),
             *((Measured(name="task_best_step", value=float(better[1]), unit="step"),) if better else ()),
         ),
         evidence=(
@@ -283,55 +282,10 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
     )  # fmt: skip
 
 
-def _eval_noise(evals: np.ndarray, lowest: int) -> float:
-    """Noise of one eval. Of fewer than six values second differences would count the turn itself as noise: there it is
-    the largest step against the direction, up before the minimum or down after it.
-    """
-    if len(evals) >= 6:
-        return step_noise(evals)
-    wrong = np.concatenate([np.diff(evals[: lowest + 1]), -np.diff(evals[lowest:])])
-    return float(max(wrong.max(initial=0.0), 0.0))
 
 
-RISES = re.compile(r"acc|f1|exact_match|bleu|rouge|precision|recall|auc|reward|win|mrr|map$|ndcg|pass@|spearman|pearson|matthews", re.I)
-FALLS = re.compile(r"(^|[/_])(wer|cer|perplexity|ppl|mae|mse|rmse|error|eer)$", re.I)
 
 
-def _still_improving(facts: Facts, step: int) -> tuple[str, int] | None:
-    """(metric, its best step) of a task metric of eval that was clearly better after `step` than up to it."""
-    for metric in facts.run.metrics:
-        sign = 1 if RISES.search(metric) else -1 if FALLS.search(metric) else 0
-        if not metric.startswith(("eval/", "test/")) or not sign:
-            continue
-        curve = facts.finite(metric)
-        value = sign * curve.value
-        before, after = value[curve.step <= step], value[curve.step > step]
-        if not len(before) or len(after) < 2:
-            continue
-        margin = max(TASK_GAIN * abs(float(before.max())), 2 * step_noise(value))
-        if float(np.sort(after)[-2]) > float(before.max()) + margin:
-            return metric, int(curve.step[int(np.argmax(value))])
-    return None
-
-
-def _early_stop(curve: Curve) -> int | None:
-    """Step at which Transformers' EarlyStoppingCallback with patience 3 and threshold 0.001 would have stopped."""
-    best, waited = np.inf, 0
-    for step, value in zip(curve.step.tolist(), curve.value.tolist(), strict=True):
-        if value < best - 0.001:
-            best, waited = value, 0
-        else:
-            waited += 1
-            if waited >= 3:
-                return int(step)
-    return None
-
-
-def _without_restored_best(evals: np.ndarray) -> np.ndarray:
-    """Drop a last eval that repeats the minimum: load_best_model_at_end restores the best weights and evaluates again."""
-    if len(evals) > 3 and evals[-1] == evals[:-1].min() and evals[-2] > evals[-1]:
-        return evals[:-1]
-    return evals
 
 
 def _train_levels(facts: Facts, step: int) -> tuple[float, float]:

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from curvelab.model.errors import UsageError
+
+# Options that are one number, and what each takes.
+NUMBERS: Mapping[str, str] = {
+    "gpus": "a whole number of at least 1",
+    "gpu_price": "a finite number above 0",
+    "patience": "a whole number of at least 1",
+    "min_gain": "a finite number of at least 0",
+}
+
+
+def check_number(option: str, shown: str, value: object) -> None:
+    """Raise UsageError when an option of NUMBERS, called `shown`, cannot take the value; None is no value."""
+    if value is None:
+        return
+    kinds = int if "whole" in NUMBERS[option] else int | float
+    fits = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or value < 0 or (value == 0 and option != "min_gain"):  # type: ignore[operator]
+        raise UsageError(f"{shown} takes {NUMBERS[option]}, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -15,8 +34,10 @@ class Options:
     select      only these patterns; empty: all
     ignore      none of these
     thresholds  pattern -> threshold name -> value
-    gpus        number of GPUs when the log does not say; gpu_price what one of them costs an hour, in any currency
+    gpus        number of GPUs, whatever the log says; gpu_price what one of them costs an hour, in any currency
     patience, min_gain   of the early stopping that is simulated: evals without an improvement of more than min_gain
+
+    Raises UsageError for a number that cannot be meant so.
     """
 
     select: tuple[str, ...] = ()
@@ -26,6 +47,10 @@ class Options:
     gpu_price: float | None = None
     patience: int = 3
     min_gain: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name in NUMBERS:
+            check_number(name, name, getattr(self, name))
 
     @classmethod
     def of(cls, value: object) -> Options:

@@ -52,6 +52,7 @@ class Waste(msgspec.Struct, frozen=True, kw_only=True):
     gpu_hours      seconds x gpus / 3600; None unless both are known
     price, money   what the user said a GPU-hour costs, and gpu_hours times that
     tokens         tokens trained on in that time, when they were logged
+    seconds_from   how the seconds are known ("wall times", "train_runtime", …)
     """
 
     since_step: int
@@ -65,6 +66,7 @@ class Waste(msgspec.Struct, frozen=True, kw_only=True):
     price: float | None = None
     money: float | None = None
     tokens: int | None = None
+    seconds_from: str = ""
 
 
 class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,7 @@ class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
     stop_step      the eval at which it would have stopped; None: it would not have
     kept_step      the eval whose weights it would have kept, with the metric's value there
     saved_*        steps, seconds, GPU-hours and money from the stop to the end; None where not known
+    later_*        the best eval after the stop, where it is better than what would have been kept: the price of stopping
     """
 
     metric: str
@@ -86,15 +89,20 @@ class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
     saved_seconds: float | None = None
     saved_gpu_hours: float | None = None
     saved_money: float | None = None
+    later_step: int | None = None
+    later_value: float | None = None
 
 
 class CheckpointAdvice(msgspec.Struct, frozen=True, kw_only=True):
     """Which checkpoint to use.
 
-    best_step, best_value     the best eval and its eval loss; `perplexity` = exp of it where the loss is a cross entropy
-    final_step, final_value   the last eval; `worse` = relative distance of it above the best (0 when it is the best)
-    nearest_step              the saved checkpoint nearest to the best eval; None: none is known
-    nearest_value             eval loss at (or next to) that checkpoint
+    metric                    metric_for_best_model where it was logged, else the eval loss
+    best_step, best_value     the best eval; `perplexity` = exp of it where the metric is a cross entropy of tokens
+    final_step, final_value   the last finite eval; `worse` = by how much it is worse than the best, as a share of the best
+                              (0 when it is the best)
+    nearest_step              the saved checkpoint that stands next to the best: the best value of those saved; None: none
+                              is known
+    nearest_value             the metric at that checkpoint, between two evals in proportion
     nearest_path              its folder, when it stands beside the log
     known_from                how the saved checkpoints are known ("folders", "save_steps 50, save_total_limit 2", …)
     sentence                  the advice in one sentence

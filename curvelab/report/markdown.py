@@ -63,9 +63,12 @@ def _section(diagnosis: Diagnosis) -> str:
     )
     if restarts := wording.restarts(diagnosis):
         lines[-1] += f" {restarts.capitalize()}; the later attempt counts."
-    wasted = wording.wasted(diagnosis)
-    if wasted:
-        lines.append(f"Wasted: {escaped(wasted)}.")
+    told = (
+        ("Wasted", wording.wasted(diagnosis)),
+        ("Early stopping", wording.early_stopping(diagnosis)),
+        ("Checkpoint", wording.checkpoint(diagnosis)),
+    )
+    lines += ["", *(f"- {label}: {escaped(words)}." for label, words in told if words)] if any(w for _, w in told) else []
     for number, finding in enumerate(wording.ranked(diagnosis), start=1):
         lines += ["", *_finding(number, finding)]
     lines += ["", *_checks(diagnosis)]

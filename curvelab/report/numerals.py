@@ -76,6 +76,13 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count(number)} {name}" for number, name in parts[:2] if number) or "0 s"
 
 
+def money(cost: float) -> str:
+    """Two decimals below a thousand, none above: "4.20", "12,300". In whose currency only the user knows."""
+    if not math.isfinite(cost):
+        return value(cost)
+    return f"{cost:,.0f}" if abs(cost) >= 1000 else f"{cost:.2f}"
+
+
 def amount(number: float, unit: str) -> str:
     """A number as its unit wants it: in percent where the unit begins with "of ", whatever its size."""
     return percent(number) if unit.startswith("of ") else value(number)

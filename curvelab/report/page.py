@@ -84,6 +84,8 @@ def page(diagnosis: Diagnosis) -> str:
             d=diagnosis,
             verdict=wording.verdict(diagnosis),
             wasted=wording.wasted(diagnosis),
+            stopping=wording.early_stopping(diagnosis),
+            checkpoint=wording.checkpoint(diagnosis),
             main=main,
             findings=views,
             in_order=findings == wording.by_severity(findings),

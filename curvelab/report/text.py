@@ -100,9 +100,13 @@ def _head(diagnosis: Diagnosis, printer: _Printer) -> None:
     printer.line((f"{wording.STATES[diagnosis.state]} · {wording.progress(diagnosis)} · {points}", "dim"), indent=2)
     if restarts := wording.restarts(diagnosis):
         printer.line((f"{restarts}; the later attempt counts", "dim"), indent=2)
-    wasted = wording.wasted(diagnosis)
-    if wasted:
-        printer.line("wasted: ", wasted, indent=2)
+    for label, words in (
+        ("wasted", wording.wasted(diagnosis)),
+        ("early stopping", wording.early_stopping(diagnosis)),
+        ("checkpoint", wording.checkpoint(diagnosis)),
+    ):
+        if words:
+            printer.line(f"{label}: ", words, indent=2)
     loss = spark(diagnosis, max(8, min(SPARK, printer.width - 32)), printer.ascii)
     if loss:
         printer.line("train/loss ", *loss, indent=2)

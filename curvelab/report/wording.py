@@ -34,6 +34,11 @@ _SURE = (
     (0.0, "a weak hint"),
 )
 HEALTHY = "Looks healthy"
+_SINCE = {  # what made a step the last useful one, by the pattern that says so
+    "overfitting": "the best eval",
+    "plateau": "the loss stopped improving",
+    "schedule-anomaly": "the learning rate is zero",
+}
 _HOW_TO_LOG = {
     "train/loss": "log it every few steps (logging_steps)",
     "eval/loss": "evaluate every 5–10 % of the steps (eval_strategy=steps, eval_steps)",
@@ -171,14 +176,62 @@ def restarts(diagnosis: Diagnosis) -> str:
 
 
 def wasted(diagnosis: Diagnosis) -> str:
-    """What came after the last useful step, or an empty string."""
+    """What came after the last useful step, and what it cost, or an empty string."""
     waste = diagnosis.wasted
     if waste is None or waste.steps <= 0:
         return ""
-    share = f", {percent(round(waste.steps / diagnosis.last_step, 2))} of the run" if diagnosis.last_step else ""
-    time = "" if waste.seconds is None else f", {numerals.duration(waste.seconds)}"
-    after = "the best eval" if waste.why == "overfitting" else clean(waste.why, 60) or "the last useful one"
-    return f"{plural(waste.steps, 'step')}{share}{time} after step {count(waste.since_step)} ({after})"
+    share = waste.share
+    if share is None and diagnosis.last_step:
+        share = waste.steps / diagnosis.last_step
+    parts = [plural(waste.steps, "step")]
+    parts += [f"{percent(round(share, 2))} of the run"] if share is not None else []
+    parts += _cost(waste.seconds, waste.gpu_hours, waste.money)
+    parts += [f"{numerals.value(waste.tokens)} tokens"] if waste.tokens is not None else []
+    after = _SINCE.get(waste.why) or clean(waste.why, 60) or "the last useful one"
+    return f"{', '.join(parts)} after step {count(waste.since_step)} ({after}){_reckoned(diagnosis)}"
+
+
+def _cost(seconds: float | None, gpu_hours: float | None, money: float | None) -> list[str]:
+    """Time, GPU-hours and money, as far as they are known."""
+    parts = [] if seconds is None else [numerals.duration(seconds)]
+    parts += [] if gpu_hours is None else [f"{numerals.value(float(f'{gpu_hours:.3g}'))} GPU-hours"]
+    return parts + ([] if money is None else [f"a cost of {numerals.money(money)}"])
+
+
+def _reckoned(diagnosis: Diagnosis) -> str:
+    """What the cost was reckoned with: GPUs and where they were read, the price; an empty string where neither counts."""
+    waste = diagnosis.wasted
+    if waste is None or waste.gpus is None or waste.gpu_hours is None:
+        return ""
+    price = "" if waste.price is None else f" at {numerals.money(waste.price)} an hour"
+    return f"; {plural(waste.gpus, 'GPU')}{price} ({clean(waste.gpus_from, 120)})"
+
+
+def early_stopping(diagnosis: Diagnosis) -> str:
+    """Where early stopping would have ended the run, what it would have kept and saved, or an empty string."""
+    one = diagnosis.early_stopping
+    if one is None:
+        return ""
+    rule = f"patience {count(one.patience)}, least gain {numerals.value(one.threshold)}"
+    metric = clean(one.metric, 80)
+    if one.stop_step is None:
+        return f"would not have stopped this run ({rule} on {metric}, {plural(one.evals, 'eval')})"
+    kept = f"step {count(one.kept_step)} kept ({metric} {numerals.value(one.kept_value)})"
+    gain = ", ".join([plural(one.saved_steps, "step"), *_cost(one.saved_seconds, one.saved_gpu_hours, one.saved_money)])
+    saved = f"{gain} saved" if one.saved_steps > 0 else "nothing saved"
+    told = f"would have stopped at step {count(one.stop_step)} with {kept}, {saved} ({rule})"
+    if one.later_step is None or one.later_value is None:
+        return told
+    return f"{told}; it would have missed a better eval at step {count(one.later_step)} ({numerals.value(one.later_value)})"
+
+
+def checkpoint(diagnosis: Diagnosis) -> str:
+    """Which checkpoint to use, and how the saved ones are known, or an empty string."""
+    advice = diagnosis.checkpoint
+    if advice is None or not advice.sentence:
+        return ""
+    known = clean(advice.known_from, 120) if advice.nearest_step is not None else ""
+    return f"{clean(advice.sentence, 600)}{f' (known from {known})' if known else ''}"
 
 
 def change(one: Change) -> str:

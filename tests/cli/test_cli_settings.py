@@ -75,6 +75,14 @@ def test_config_file_by_flag_and_by_environment():
         ("thresholds.spikes.height = true", "thresholds.spikes.height takes a number"),
         ("metrics.a = 3", "metrics takes a table of texts"),
         ("format = ", "cannot be read"),
+        ("gpus = 0", "gpus takes a whole number of at least 1, not 0"),
+        ("gpus = 2.5", "gpus takes a whole number"),
+        ("gpus = true", "gpus takes a whole number"),
+        ('gpu-price = "2"', "gpu-price takes a finite number above 0, not '2'"),
+        ("gpu-price = nan", "gpu-price takes a finite number"),
+        ("patience = -1", "patience takes a whole number"),
+        ("min-gain = -0.1", "min-gain takes a finite number of at least 0"),
+        ("gpu_price = 2", 'did you mean "gpu-price"?'),
     ],
 )
 def test_wrong_file_says_which_and_what(text, words):
@@ -140,3 +148,36 @@ def test_words():
     assert names_in(["a, b", "b,c,"]) == ("a", "b", "c")
     assert thresholds_in(["a.b=1", "a.c=2e-1", "x.y.z=3"]) == {"a": {"b": 1.0, "c": 0.2}, "x.y": {"z": 3.0}}
     assert metrics_in(["a=b=eval/loss"]) == {"a=b": "eval/loss"}
+
+
+def test_numbers_of_all_places():
+    assert (settled().options.gpus, settled().options.patience, settled().options.min_gain) == (None, 3, 0.001)
+    Path("curvelab.toml").write_text("gpus = 4\ngpu-price = 2\npatience = 5\nmin-gain = 0\n")
+    options = settled(None, {"CURVELAB_GPUS": "8", "CURVELAB_GPU_PRICE": "2.5"}).options
+    assert (options.gpus, options.gpu_price, options.patience, options.min_gain) == (8, 2.5, 5, 0)
+    options = settled(Wishes(gpus=1, gpu_price=9.0), {"CURVELAB_GPUS": "8"}).options
+    assert (options.gpus, options.gpu_price) == (1, 9.0)
+
+
+@pytest.mark.parametrize(("name", "word"), [("GPUS", "two"), ("GPUS", "2.5"), ("GPU_PRICE", "inf"), ("GPU_PRICE", "-1")])
+def test_wrong_numbers_in_the_environment(name, word):
+    with pytest.raises(UsageError, match=rf"^environment: {name.lower().replace('_', '-')} takes a .*, not "):
+        settled(None, {f"CURVELAB_{name}": word})
+
+
+@pytest.mark.parametrize("flags", [["--gpus", "0"], ["--gpu-price", "nan"], ["--patience", "0"], ["--min-gain", "-1"]])
+def test_wrong_numbers_as_flags(call, state, flags):
+    answer = call("postmortem", "--format", "json", *flags, state)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"curvelab: {flags[0]} takes a ")
+
+
+def test_the_price_of_a_broken_run(call, write_state):
+    log = [{"loss": float("nan") if i > 20 else 3.0 - i / 20, "step": 5 * i} for i in range(1, 41)]
+    state = write_state("dear", log=[*log, {"train_runtime": 7200.0, "step": 200}])
+    waste = call("postmortem", "--format", "json", "--gpus", "4", "--gpu-price", "2", state).json()["runs"][0]["wasted"]
+    assert (waste["since_step"], waste["steps"], waste["seconds"], waste["seconds_from"]) == (105, 95, 3420.0, "train_runtime")
+    assert (waste["gpus"], waste["gpus_from"], waste["gpu_hours"], waste["money"]) == (4, "--gpus", 3.8, 7.6)
+    shown = call("postmortem", "--format", "text", "--gpus", "4", "--gpu-price", "2", state).out
+    told = "57 min, 3.8 GPU-hours, a cost of 7.60 after step 105 (non-finite); 4 GPUs at 2.00 an hour (--gpus)"
+    assert told in " ".join(shown.split())

@@ -10,7 +10,7 @@ import numpy as np
 
 from curvelab.model.finding import Change, Finding, Fix, Gap, Level, Measured, Point, Span, Trend
 from curvelab.model.note import Note
-from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
+from curvelab.model.result import CheckpointAdvice, Diagnosis, EarlyStopping, Outcome, SeamMark, Thinned, Waste
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -286,6 +286,15 @@ def ten_findings() -> Diagnosis:
         planned_steps=1500,
         seams=(SeamMark(step=420, reached=500), SeamMark(step=445, reached=470), SeamMark(step=800, reached=812)),
         wasted=Waste(since_step=350, steps=650, seconds=9412.0, why="overfitting"),
+        early_stopping=EarlyStopping(
+            metric="eval/loss", patience=3, threshold=0.001, evals=20, stop_step=500, kept_step=350, kept_value=1.662,
+            saved_steps=500, saved_seconds=7240.0, saved_gpu_hours=16.0889, saved_money=40.222,
+        ),
+        checkpoint=CheckpointAdvice(
+            metric="eval/loss", best_step=350, best_value=1.662, final_step=1000, final_value=2.03, worse=0.22,
+            nearest_step=350, known_from="save_steps 50",
+            sentence="Use checkpoint-350: eval/loss 1.662 (perplexity 5.27); the final model is 22 % worse",
+        ),
         notes=(
             Note(
                 level="warning", text="the last record is cut off; what was kept (199 of 200)", file="a.json", byte=812
@@ -339,7 +348,16 @@ def hostile(text: str) -> Diagnosis:
             Outcome(pattern=text, status="clear"),
         ),
         config={text: {"value": text, "from": text}, "b": {"value": {text: [text]}, "from": text}, "c": text},
-        wasted=Waste(since_step=1, steps=3, seconds=math.nan, why=text),
+        wasted=Waste(
+            since_step=1, steps=3, seconds=math.nan, why=text, gpus=2, gpus_from=text, gpu_hours=math.inf, money=math.nan
+        ),
+        early_stopping=EarlyStopping(
+            metric=text, patience=3, threshold=math.nan, evals=3, stop_step=2, kept_step=1, kept_value=math.inf
+        ),
+        checkpoint=CheckpointAdvice(
+            metric=text, best_step=1, best_value=math.nan, final_step=3, final_value=math.inf, worse=math.inf,
+            nearest_step=1, nearest_path=text, known_from=text, sentence=text,
+        ),
         series=curves,
         metrics={text: 4, "train/loss": 3},
         provenance={

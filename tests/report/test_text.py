@@ -38,6 +38,8 @@ def test_the_summary_has_verdict_findings_fixes_and_what_was_not_checked() -> No
         "critical, very likely (88\u202f%)",
         "crashed · 1,000 of 1,500 planned steps · 200 train points",
         "wasted: 650 steps, 65\u202f% of the run, 2 h 36 min after step 350 (the best eval)",
+        "early stopping: would have stopped at step 500 with step 350 kept (eval/loss 1.662), 500 steps,",
+        "checkpoint: Use checkpoint-350: eval/loss 1.662 (perplexity 5.27); the final model is 22 % worse",
         "4 ▲ warning overfitting",
         "steps 350–1,000 · eval/loss · very likely (93\u202f%)",
         "eval/loss rose 22 % after step 350 while train/loss fell.",
