@@ -10,6 +10,7 @@ from curvelab.report import numerals, places, wording
 from curvelab.report.plain import clean
 
 MOST_NOTES = 10
+LANGUAGES = {"Python": "python", "Command line": "sh", "YAML": "yaml"}
 # A word joiner: invisible, and what follows the sign is no mention and no issue number any more.
 _JOINER = "\u2060"
 
@@ -71,7 +72,7 @@ def _section(diagnosis: Diagnosis) -> str:
     lines += ["", *(f"- {label}: {escaped(words)}." for label, words in told if words)] if any(w for _, w in told) else []
     for number, finding in enumerate(wording.ranked(diagnosis), start=1):
         lines += ["", *_finding(number, finding)]
-    lines += ["", *_checks(diagnosis)]
+    lines += [*_patch(diagnosis), "", *_checks(diagnosis)]
     notes = sorted(diagnosis.notes, key=lambda note: note.level != "warning")
     lines += [f"- {note.level}: {escaped(places.note(diagnosis, note))}" for note in notes[:MOST_NOTES]]
     if len(notes) > MOST_NOTES:
@@ -103,9 +104,19 @@ def _finding(number: int, finding: Finding) -> list[str]:
         for change in fix.changes:
             if change.to is not None:
                 now = numerals.UNKNOWN if change.from_ is None else code(numerals.setting(change.from_))
-                lines.append(f"   - {code(change.setting)}: {now} → {code(numerals.setting(change.to))}")
+                ground = f" ({escaped(wording.ground(change))})" if change.because else ""
+                lines.append(f"   - {code(change.setting)}: {now} → {code(numerals.setting(change.to))}{ground}")
         not_when = f"Not when: {escaped(wording.sentence(fix.when_not))} " if fix.when_not else ""
         lines.append(f"   - {not_when}Cost: {wording.COSTS[fix.cost]}. Source: {escaped(wording.sentence(fix.source))}")
+    return lines
+
+
+def _patch(diagnosis: Diagnosis) -> list[str]:
+    whose, texts = wording.patch_of(diagnosis)
+    lines = ["", "### The patch", "", f"{escaped(whose)}:"] if texts else []
+    for title, text in texts:
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+        lines += ["", f"{fence}{LANGUAGES.get(title, '')}", text, fence]
     return lines
 
 

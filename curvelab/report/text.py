@@ -36,6 +36,7 @@ def show(diagnosis: Diagnosis, console: Console, verbose: bool = False) -> None:
     _head(diagnosis, printer)
     for number, finding in enumerate(wording.ranked(diagnosis), start=1):
         _finding(number, finding, printer, verbose)
+    _patch(diagnosis, printer)
     _foot(diagnosis, printer, verbose)
 
 
@@ -167,8 +168,20 @@ def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) ->
         costs = f"costs {wording.COSTS[fix.cost]}"
         printer.labelled("fix", wording.sentence(fix.title), indent=3)
         printer.labelled("", (f"{changes}; {costs}" if changes else costs, "dim"), indent=3)
+        if grounds := "; ".join(filter(None, map(wording.ground, fix.changes))) if verbose else "":
+            printer.labelled("", (grounds, "dim"), indent=3)
         if verbose and fix.when_not:
             printer.labelled("", "Not when: ", wording.sentence(fix.when_not), indent=3)
+
+
+def _patch(diagnosis: Diagnosis, printer: _Printer) -> None:
+    whose, texts = wording.patch_of(diagnosis)
+    if not texts:
+        return
+    printer.line("")
+    printer.labelled("patch", whose)
+    for line in texts[0][1].splitlines():
+        printer.labelled("", (line, "bold"))
 
 
 def _foot(diagnosis: Diagnosis, printer: _Printer, verbose: bool) -> None:
