@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from curvelab.catalogue import causes as weighings
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
 from curvelab.confidence import calibrated
@@ -25,6 +26,7 @@ from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
 from curvelab.model.run import Curve, Run
 from curvelab.rules import Detector, NotApplicable, Remedy
 from curvelab.signals.thinning import min_max_rows
+from curvelab.steering import steered
 
 MOST_FIXES = 3
 MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
@@ -82,12 +84,14 @@ def look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Findin
         return Outcome(pattern=one.pattern, status="not-applicable", reason=reason), []
     try:
         with np.errstate(all="ignore"):
-            found = [_completed(one, facts, finding) for finding in one.detect(facts, limits)]
+            told = [_weighed(_named(one, facts, finding), facts) for finding in one.detect(facts, limits)]
+            found = [_advised(one, facts, finding) for finding, _ in told]
     except NotApplicable as why:
         return Outcome(pattern=one.pattern, status="not-applicable", reason=str(why)), []
     except Exception as error:
         return Outcome(pattern=one.pattern, status="failed", reason=f"{type(error).__name__}: {error}"), []
-    return Outcome(pattern=one.pattern, status="found" if found else "clear"), found
+    reason = next((why for _, why in told if why), "")
+    return Outcome(pattern=one.pattern, status="found" if found else "clear", reason=reason), found
 
 
 def _missing(one: Detector, facts: Facts) -> str:
@@ -101,12 +105,27 @@ def _missing(one: Detector, facts: Facts) -> str:
     return ""
 
 
-def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
+def _named(one: Detector, facts: Facts, finding: Finding) -> Finding:
+    """A detector's finding with plain numbers, its pattern, and a confidence that means what it says."""
     plain = msgspec.to_builtins(finding, enc_hook=_python_number)
     plain |= {"pattern": one.pattern, "confidence": round(calibrated(plain["confidence"], one, facts), 3)}
-    named = msgspec.convert(plain, Finding)
-    fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
-    return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
+    return msgspec.convert(plain, Finding)
+
+
+def _weighed(finding: Finding, facts: Facts) -> tuple[Finding, str]:
+    """A finding with its causes, and what went wrong with them: a weighing that fails costs no finding."""
+    try:
+        weighing = weighings().get(finding.pattern)
+        return (msgspec.structs.replace(finding, causes=weighing.weigh(facts, finding)) if weighing else finding), ""
+    except Exception as error:
+        return finding, f"its causes could not be weighed: {type(error).__name__}: {error}"
+
+
+def _advised(one: Detector, facts: Facts, finding: Finding) -> Finding:
+    """A finding with its fixes, those for the likeliest cause first."""
+    meant = [remedy for remedy in one.remedies if remedy.applies(facts, finding)]
+    fixes = [_fix(remedy, facts, finding) for remedy in steered(meant, finding.causes)]
+    return msgspec.structs.replace(finding, fixes=tuple(fixes[:MOST_FIXES]))
 
 
 def _python_number(value: Any) -> Any:

@@ -77,7 +77,8 @@ def at_least(setting: str, least: float) -> Callable[[Facts, Finding], Iterable[
 class Remedy:
     """One piece of advice. `propose` computes new values from the evidence; `applies` says for which runs it is meant.
 
-    `title` and `why` may hold {placeholders} that the finding's measured values and the run's settings fill.
+    `title` and `why` may hold {placeholders} that the finding's measured values and the run's settings fill. `causes` names
+    those that it serves, when it is meant for some of the causes that are weighed; none: it serves whatever the cause.
     """
 
     title: str
@@ -87,6 +88,7 @@ class Remedy:
     source: str
     propose: Callable[[Facts, Finding], Iterable[Change]] = _nothing
     applies: Callable[[Facts, Finding], bool] = _always
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
