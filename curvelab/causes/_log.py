@@ -13,7 +13,7 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Point
 from curvelab.model.log import Ints
 from curvelab.model.run import Curve, Seam
-from curvelab.weighing import CLEAR, STRONG, Sign
+from curvelab.weighing import CLEAR, RULED_OUT, SLIGHT, STRONG, Sign
 
 AT_PEAK = 0.92  # of the highest learning rate: from here on it is at its peak (judgement)
 LAST = 3  # logs whose median is the level right before an event (judgement)
@@ -109,10 +109,13 @@ def rate_share(facts: Facts, step: int) -> float | None:
     return float(np.interp(step, rate.step, rate.value)) / facts.peak_rate
 
 
-def high_rate(facts: Facts) -> tuple[float, float] | None:
-    """(learning rate, ten times the upper end of the usual ones) when it is higher than that; the models may be tiny."""
+def high_rate_signs(facts: Facts, cause: str, factor: float = SLIGHT) -> list[Sign]:
+    """Whether the learning rate is more than ten times the upper end of the usual ones; tiny models bear that."""
     rate, limit = amount(facts, "learning_rate"), HIGH_RATES["LoRA" if facts.setting("r") else "full"]
-    return (rate, limit) if rate is not None and rate >= limit else None
+    if rate is None or rate < limit:
+        return []
+    text = f"the learning rate {number(rate)} is more than ten times the usual (it lies above {number(limit)}), though tiny models bear it"
+    return [Sign(text, {cause: factor})]
 
 
 def seam_before(facts: Facts, step: int) -> Seam | None:
@@ -159,7 +162,7 @@ def restart_signs(facts: Facts, step: int, cause: str, others: Sequence[str] = (
         text = f"the run was restarted at step {seam.step}, {step - seam.step} steps before"
         return [Sign(text, {cause: STRONG} | dict.fromkeys(others, 1 / CLEAR))]
     if not facts.run.seams:
-        return [Sign("the log shows no restart", {cause: 0.0})]
+        return [Sign("the log shows no restart", {cause: RULED_OUT})]
     return [Sign(f"the nearest restart is not within {percent(CLOSE)} of the run before it", {cause: 1 / STRONG})]
 
 

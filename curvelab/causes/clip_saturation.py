@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from curvelab.causes._log import high_rate, level, measured, number, origin, percent
+from curvelab.causes._log import high_rate_signs, level, measured, number, origin, percent
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.signals.noise import running_median
@@ -41,10 +41,7 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
         yield from _distance(facts, norm, clip)
     yield from _growth(facts)
     yield from _loss(facts)
-    high = high_rate(facts)
-    if high is not None:
-        text = f"the learning rate {number(high[0])} is more than ten times the usual (below {number(high[1])}), though tiny models bear it"
-        yield Sign(text, {"rate-too-high": SLIGHT})
+    yield from high_rate_signs(facts, "rate-too-high")
 
 
 def _distance(facts: Facts, norm: float, clip: float) -> Iterator[Sign]:

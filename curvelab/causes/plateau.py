@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from curvelab.causes._chance import chance_of
-from curvelab.causes._log import amount, high_rate, level, number, percent, rate_share
+from curvelab.causes._log import high_rate_signs, level, number, percent, rate_share
+from curvelab.causes._standing import NOTHING, chance_of, level_of, low_rate_signs, norm_signs
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.weighing import CLEAR, SLIGHT, STRONG, Candidate, Sign, unseen, weighing
@@ -24,8 +24,6 @@ from curvelab.weighing import CLEAR, SLIGHT, STRONG, Candidate, Sign, unseen, we
 GONE_SOON = 0.1  # of the run: a rate that is gone by then explains a loss that stands (as the detector takes it)
 FAST_STEPS, FAST_SHARE = 100, 0.15  # definition of the pattern: a fast fall takes 50 to 100 steps; of a short run, this share
 FELL = 0.15  # of the starting loss: something was learned
-NOTHING = 0.05  # of the starting loss: nothing was learned
-TINY = 1e-3  # norm over loss, below which next to nothing reaches the weights (healthy runs measured: 0.05 to 100)
 FELL_AGAIN = 0.02  # of the level, after the rate had decayed
 SCATTER = 0.1  # of the level
 
@@ -46,21 +44,27 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from _level(facts, finding)
     yield from _rate_gone(facts, finding)
     yield from _fall(facts, finding)
-    yield from _rate(facts)
-    yield from _norm(facts, finding)
+    yield from low_rate_signs(facts, "rate-too-low", "rate-too-high")
+    yield from high_rate_signs(facts, "rate-too-high")
+    yield from norm_signs(facts, finding, "nothing-trains", ("label-mask", "rate-too-high"))
     yield from _later(facts, finding)
 
 
 def _level(facts: Facts, finding: Finding) -> Iterator[Sign]:
-    """Held against the loss of guessing."""
-    chance = chance_of(facts, finding)
-    if chance is None:
+    """Held against the loss of guessing, which is also where weights begin that were never trained."""
+    chance, stands = chance_of(facts, finding), level_of(facts, finding)
+    if facts.preference:
+        yield Sign("a preference loss compares two answers: it has no mask of its own", {"label-mask": 1 / CLEAR, "guessing": 1 / SLIGHT})
+    elif chance is None or stands is None:
         yield from unseen("vocab_size is not in the log: whether the level is that of guessing cannot be told", "guessing")
     elif not chance.near:
         yield Sign(chance.text, {"guessing": 1 / STRONG, "label-mask": SLIGHT})
+    elif stands >= (1 - NOTHING) * facts.start_level:
+        text = f"{chance.text}, where it began"
+        yield Sign(text, {"guessing": CLEAR, "nothing-trains": CLEAR, "rate-too-low": CLEAR, "label-mask": 1 / CLEAR, "floor": 1 / CLEAR})
     else:
         others = dict.fromkeys(("label-mask", "floor", "rate-too-high"), 1 / CLEAR) if chance.known else {}
-        yield Sign(chance.text, {"guessing": STRONG if chance.known else CLEAR, "nothing-trains": SLIGHT} | others)
+        yield Sign(chance.text, {"guessing": STRONG if chance.known else CLEAR} | others)
 
 
 def _rate_gone(facts: Facts, finding: Finding) -> Iterator[Sign]:
@@ -78,7 +82,7 @@ def _rate_gone(facts: Facts, finding: Finding) -> Iterator[Sign]:
 
 
 def _fall(facts: Facts, finding: Finding) -> Iterator[Sign]:
-    start, stands = finding.start_step or 0, _stands(facts, finding)
+    start, stands = finding.start_step or 0, level_of(facts, finding)
     if stands is None or not facts.start_level > 0:
         return
     first = int(facts.loss.step[0])
@@ -86,8 +90,8 @@ def _fall(facts: Facts, finding: Finding) -> Iterator[Sign]:
     took = start - first
     told = f"the loss fell from {number(facts.start_level)} to {number(stands)} in {took} steps"
     if fell <= NOTHING:
-        text = f"the loss never moved from {number(facts.start_level)}"
-        yield Sign(text, {"rate-too-low": SLIGHT, "nothing-trains": SLIGHT, "guessing": SLIGHT, "label-mask": 1 / CLEAR, "floor": 1 / CLEAR})
+        text = f"the loss hardly moved from {number(facts.start_level)}"
+        yield Sign(text, {"rate-too-low": SLIGHT, "nothing-trains": SLIGHT, "label-mask": 1 / CLEAR, "floor": 1 / CLEAR})
     elif fell >= FELL and took <= max(FAST_STEPS, FAST_SHARE * facts.length):
         text = f"{told} and then no further"
         yield Sign(text, {"label-mask": CLEAR, "rate-too-low": 1 / CLEAR, "nothing-trains": 1 / CLEAR, "floor": 1 / SLIGHT})
@@ -95,40 +99,9 @@ def _fall(facts: Facts, finding: Finding) -> Iterator[Sign]:
         yield Sign(f"{told}: slowly", {"floor": CLEAR, "label-mask": 1 / SLIGHT, "nothing-trains": 1 / CLEAR})
 
 
-def _stands(facts: Facts, finding: Finding) -> float | None:
-    """The level of the loss from the onset on."""
-    return level(facts.loss.between(finding.start_step or 0, finding.end_step or facts.length).value)
-
-
-def _rate(facts: Facts) -> Iterator[Sign]:
-    rate, high = amount(facts, "learning_rate"), high_rate(facts)
-    usual = facts.usual_rate
-    if rate is None:
-        yield from unseen("the learning rate is not in the log", "rate-too-low", "rate-too-high")
-    elif rate < usual:
-        yield Sign(f"the learning rate {number(rate)} is below the usual {number(usual)}", {"rate-too-low": CLEAR, "rate-too-high": 1 / CLEAR})
-    elif high is not None:
-        text = f"the learning rate {number(rate)} is more than ten times the usual (below {number(high[1])}), though tiny models bear it"
-        yield Sign(text, {"rate-too-high": SLIGHT, "rate-too-low": 1 / CLEAR})
-    else:
-        yield Sign(f"the learning rate {number(rate)} is a usual one", {"rate-too-low": 1 / CLEAR})
-
-
-def _norm(facts: Facts, finding: Finding) -> Iterator[Sign]:
-    norms, stands = facts.finite("train/grad_norm"), _stands(facts, finding)
-    norm = level(norms.between(finding.start_step or 0, finding.end_step or facts.length).value)
-    if norm is None or stands is None or stands <= 0:
-        yield from unseen("grad_norm was not logged: whether anything reaches the weights cannot be seen", "nothing-trains")
-    elif norm <= TINY * stands:
-        text = f"the gradient norm is {number(norm)} at a loss of {number(stands)}: next to nothing reaches the weights"
-        yield Sign(text, {"nothing-trains": STRONG, "label-mask": 1 / SLIGHT, "rate-too-high": 1 / CLEAR})
-    else:
-        yield Sign(f"the gradient norm is {number(norm)}: the weights do move", {"nothing-trains": 1 / CLEAR})
-
-
 def _later(facts: Facts, finding: Finding) -> Iterator[Sign]:
     """What a rate that is too high leaves: scatter, and a loss that falls again with the rate."""
-    stands, end = _stands(facts, finding), finding.end_step or 0
+    stands, end = level_of(facts, finding), finding.end_step or 0
     after = level(facts.loss.value[facts.loss.step > end][-5:])
     if not stands or stands <= 0:
         return

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from curvelab.causes._log import AT_PEAK, amount, epoch_steps, high_rate, measured, number, origin, percent, spacing
+from curvelab.causes._log import AT_PEAK, amount, epoch_steps, high_rate_signs, measured, number, origin, percent, spacing
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.signals.episodes import zigzag_legs
@@ -145,10 +145,7 @@ def _eval(facts: Facts, period: float | None) -> Iterator[Sign]:
 
 
 def _settings(facts: Facts, period: float | None) -> Iterator[Sign]:
-    high = high_rate(facts)
-    if high is not None:
-        text = f"the learning rate {number(high[0])} is more than ten times the usual (below {number(high[1])}), though tiny models bear it"
-        yield Sign(text, {"rate-too-high": SLIGHT})
+    yield from high_rate_signs(facts, "rate-too-high")
     steps = amount(facts, "gradient_accumulation_steps")
     if steps == 1:
         yield Sign("gradients are not accumulated", {"accumulation": RULED_OUT})
