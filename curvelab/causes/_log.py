@@ -90,7 +90,10 @@ class Climb:
 
 
 def climb(curve: Curve, step: int, since: int = 0) -> Climb | None:
-    """The last LAST logs before `step` against the EARLIER ones; None with too few, or when the usual level is not positive."""
+    """The last LAST logs before `step` against the EARLIER ones.
+
+    None with too few of them, or when the usual level is not positive.
+    """
     before = curve.take((curve.step < step) & (curve.step >= since))
     if len(before) < LAST + FEWEST:
         return None
@@ -133,8 +136,8 @@ def epoch_steps(facts: Facts) -> float | None:
     known = np.isfinite(clock)
     if known.sum() < 2:
         return None
-    run, steps = float(clock[known][-1] - clock[known][0]), float(facts.loss.step[known][-1] - facts.loss.step[known][0])
-    return steps / run if run > 0 and steps > 0 else None
+    epochs, steps = float(np.ptp(clock[known])), float(np.ptp(facts.loss.step[known]))
+    return steps / epochs if epochs > 0 and steps > 0 else None
 
 
 def epochs_at(facts: Facts, step: int) -> float | None:
@@ -151,8 +154,9 @@ def samples_of_epoch(facts: Facts) -> float | None:
     batch = amount(facts, "train_batch_size") or amount(facts, "per_device_train_batch_size")
     if steps is None or not batch:
         return None
-    devices = amount(facts, "world_size") or (1.0 if amount(facts, "train_batch_size") else amount(facts, "n_gpu") or 1.0)
-    return steps * batch * (amount(facts, "gradient_accumulation_steps") or 1.0) * max(1.0, devices)
+    # train_batch_size counts all GPUs of one process already
+    devices = amount(facts, "world_size") or (None if amount(facts, "train_batch_size") else amount(facts, "n_gpu"))
+    return steps * batch * (amount(facts, "gradient_accumulation_steps") or 1.0) * max(1.0, devices or 1.0)
 
 
 def restart_signs(facts: Facts, step: int, cause: str, others: Sequence[str] = ()) -> list[Sign]:

@@ -21,7 +21,7 @@ def rate_signs(facts: Facts, cause: str) -> Iterator[Sign]:
     if rate is None:
         yield from unseen("the learning rate is not in the log", cause)
     elif rate > RATES[kind]:
-        text = f"the learning rate {number(rate)} is above {number(RATES[kind])}, the upper end of the usual ({kind})"
+        text = f"the learning rate {number(rate)} is above {number(RATES[kind])}, the upper end of the usual ({kind}), though tiny models bear more"
         yield Sign(text, {cause: CLEAR if rate >= FAR * RATES[kind] else SLIGHT})
     else:
         yield Sign(f"the learning rate {number(rate)} is a usual one ({kind})", {cause: 1 / CLEAR})

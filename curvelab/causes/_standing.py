@@ -10,7 +10,7 @@ from curvelab.causes._log import amount, level, number, origin, percent
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.model.log import Floats
-from curvelab.weighing import CLEAR, SLIGHT, STRONG, Sign, unseen
+from curvelab.weighing import CLEAR, STRONG, Sign, unseen
 
 NOTHING = 0.05  # of the starting loss: what fell no further learned nothing (judgement)
 TINY = 1e-3  # norm over loss, below which next to nothing reaches the weights (healthy runs measured: 0.05 to 100)

@@ -1,7 +1,8 @@
 """Why a log ends early: memory, a time limit, a kill, or only a checkpoint of a run that went on.
 
-Most of it happens outside of the log. What it can show: memory that rises towards its limit, a wall time that is a whole number
-of hours as job limits are, and whether the end of a longer log is missing at all. A kill leaves no sign of its own.
+Most of it happens outside of the log. What it can show: memory that rises towards its limit, a wall time that is a
+whole number of hours as job limits are, and whether the end of a longer log is missing at all. A kill leaves no sign
+of its own.
 
 Sources: usual limits of batch systems and notebooks; judgement for the factors.
 """
@@ -25,10 +26,22 @@ MEMORY = re.compile(r"^(gpu/\d+|host)/memory_(gb|percent|bytes|mb)$")
 
 
 @weighing(
-    Candidate("killed", "the process was killed: preempted, stopped by hand, a node that went down", 0.33, "nothing else in the log: it leaves no sign"),
-    Candidate("out-of-memory", "memory ran out on a long batch", 0.25, "memory rises through the run, or is near its limit"),
-    Candidate("time-limit", "a time limit of the job", 0.12, "the log ends just under a whole number of hours (1, 2, 4, 8, 12, 24 …)"),
-    Candidate("snapshot", "no end at all: the state of a checkpoint of a run that went on", 0.2, "the log is the state of one checkpoint"),
+    Candidate(
+        "killed", "the process was killed: preempted, stopped by hand, a node that went down", 0.33,
+        "nothing else in the log: it leaves no sign",
+    ),
+    Candidate(
+        "out-of-memory", "memory ran out on a long batch", 0.25,
+        "memory rises through the run, or is near its limit",
+    ),
+    Candidate(
+        "time-limit", "a time limit of the job", 0.12,
+        "the log ends just under a whole number of hours (1, 2, 4, 8, 12, 24 …)",
+    ),
+    Candidate(
+        "snapshot", "no end at all: the state of a checkpoint of a run that went on", 0.2,
+        "the log is the state of one checkpoint",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from _memory(facts)
@@ -47,7 +60,8 @@ def _memory(facts: Facts) -> Iterator[Sign]:
     for metric, curve in curves.items():
         first, last = level(curve.value[: len(curve) // 3]), level(curve.value[-3:])
         if first and last and first > 0 and last >= ROSE * first:
-            yield Sign(f"{metric} rose from {number(first)} to {number(last)}", {"out-of-memory": CLEAR, "killed": 1 / SLIGHT})
+            text = f"{metric} rose from {number(first)} to {number(last)}"
+            yield Sign(text, {"out-of-memory": CLEAR, "killed": 1 / SLIGHT})
             return
         if metric.endswith("percent") and last is not None and last >= FULL:
             yield Sign(f"{metric} stood at {number(last)} % at the end", {"out-of-memory": CLEAR})
@@ -64,7 +78,13 @@ def _clock(facts: Facts) -> Iterator[Sign]:
     hours = float(np.ptp(known)) / 3600
     near = next((limit for limit in LIMITS if (1 - UNDER) * limit <= hours <= (1 + OVER) * limit), None)
     if near is not None:
-        text = f"the last log comes {number(hours)} hours after the first, just at a limit of {near} h"
+        text = f"the last log comes {_time(hours)} after the first, just at a limit of {near} h"
         yield Sign(text, {"time-limit": STRONG if hours >= 4 else CLEAR})
     else:
-        yield Sign(f"the last log comes {number(hours)} hours after the first, which is no usual limit", {"time-limit": 1 / CLEAR})
+        text = f"the last log comes {_time(hours)} after the first, which is no usual limit"
+        yield Sign(text, {"time-limit": 1 / CLEAR})
+
+
+def _time(hours: float) -> str:
+    """Hours, or minutes where it is less than one."""
+    return f"{number(hours)} h" if hours >= 1 else f"{number(60 * hours)} min"

@@ -1,7 +1,8 @@
-"""Why the chosen answers become unlikely: steps that are too large, a reference that does not hold, or pairs that are too alike.
+"""Why the chosen answers become unlikely: steps that are too large, a reference that does not hold, or pairs that are
+too alike.
 
-The loss only sees the margin. It grows as well when both answers fall, the rejected one faster, and that is the easier way
-for pairs that share most of their tokens. A high rate and a low beta let it go far.
+The loss only sees the margin. It grows as well when both answers fall, the rejected one faster, and that is the
+easier way for pairs that share most of their tokens. A high rate and a low beta let it go far.
 
 Sources: DPO-Positive, arXiv 2402.13228; arXiv 2406.02900; axolotl docs; judgement for the factors.
 """
@@ -23,9 +24,15 @@ EPOCHS = 2.0
 
 
 @weighing(
-    Candidate("rate-too-high", "the learning rate is too high for preference tuning", 0.33, "a rate above the usual; the fall begins early"),
+    Candidate(
+        "rate-too-high", "the learning rate is too high for preference tuning", 0.33,
+        "a rate above the usual; the fall begins early",
+    ),
     Candidate("beta-too-low", "beta is too low: the reference does not hold the model", 0.2, "beta of 0.05 or less"),
-    Candidate("alike-pairs", "chosen and rejected answers are too alike", 0.22, "the rejected log-probability falls along, at a usual rate"),
+    Candidate(
+        "alike-pairs", "chosen and rejected answers are too alike", 0.22,
+        "the rejected log-probability falls along, at a usual rate",
+    ),
     Candidate("too-long", "too many passes over the pairs", 0.08, "the fall begins late, after two epochs or more"),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
@@ -41,7 +48,8 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     place = ((finding.start_step or 0) - (facts.run.first_step or 0)) / facts.length
     epochs = epochs_at(facts, finding.start_step or 0)
     if place <= EARLY:
-        yield Sign(f"the fall shows after {percent(place)} of the run", {"rate-too-high": SLIGHT, "too-long": 1 / CLEAR})
+        text = f"the fall shows after {percent(place)} of the run"
+        yield Sign(text, {"rate-too-high": SLIGHT, "too-long": 1 / CLEAR})
     elif epochs is not None and epochs >= EPOCHS:
         yield Sign(f"the fall shows after {number(epochs)} epochs", {"too-long": CLEAR, "rate-too-high": 1 / SLIGHT})
     if amount(facts, "rpo_alpha"):

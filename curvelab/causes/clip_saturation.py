@@ -1,10 +1,12 @@
-"""Why nearly every update is clipped: the threshold is too low, the norms are too high, or the threshold is not the run's own.
+"""Why nearly every update is clipped: the threshold is too low, the norms are too high, or the threshold is not the
+run's own.
 
-Norms that are steady, in a run that learns well, and lie far above a low threshold: then the threshold is wrong. Norms that
-grow, or a loss that is unstable under them: then the learning rate is. Transformers' default of 1.0, assumed for a log
-without settings, may be neither.
+Norms that are steady, in a run that learns well, and lie far above a low threshold: then the threshold is wrong.
+Norms that grow, or a loss that is unstable under them: then the learning rate is. Transformers' default of 1.0,
+assumed for a log without settings, may be neither.
 
-Sources: Google, Deep Learning Tuning Playbook; axolotl docs (typical norms of fine-tuning 0.1 to 10); judgement for the factors.
+Sources: Google, Deep Learning Tuning Playbook; axolotl docs (typical norms of fine-tuning 0.1 to 10); judgement for
+the factors.
 """
 
 from __future__ import annotations
@@ -27,14 +29,24 @@ UNSTABLE = 0.08  # of the best level: how far the loss ends above it (as the det
 
 
 @weighing(
-    Candidate("threshold-too-low", "max_grad_norm is below the usual norms of this run", 0.45, "steady norms far above a low threshold while the loss falls well"),
-    Candidate("rate-too-high", "the learning rate is too high: norms grow or the loss is unstable", 0.25, "norms that grow through the run, a loss that ends above its best"),
-    Candidate("threshold-assumed", "nothing is clipped: the threshold was only assumed", 0.15, "max_grad_norm is not in the log"),
+    Candidate(
+        "threshold-too-low", "max_grad_norm is below the usual norms of this run", 0.45,
+        "steady norms far above a low threshold while the loss falls well",
+    ),
+    Candidate(
+        "rate-too-high", "the learning rate is too high: norms grow or the loss is unstable", 0.25,
+        "norms that grow through the run, a loss that ends above its best",
+    ),
+    Candidate(
+        "threshold-assumed", "nothing is clipped: the threshold was only assumed", 0.15,
+        "max_grad_norm is not in the log",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     norm, clip = measured(finding, "median_norm"), measured(finding, "max_grad_norm")
     if "max_grad_norm" in facts.run.config:
-        yield Sign(f"max_grad_norm is {number(clip or 0)}{origin(facts, 'max_grad_norm')}", {"threshold-assumed": RULED_OUT})
+        text = f"max_grad_norm is {number(clip or 0)}{origin(facts, 'max_grad_norm')}"
+        yield Sign(text, {"threshold-assumed": RULED_OUT})
     else:
         yield Sign("max_grad_norm is not in the log; 1.0 is the default of Transformers", {"threshold-assumed": CLEAR})
     if norm is not None and clip:
@@ -75,7 +87,8 @@ def _growth(facts: Facts) -> Iterator[Sign]:
 def _loss(facts: Facts) -> Iterator[Sign]:
     value = facts.loss_levels.value
     if len(value) < 10 or facts.around_zero or not facts.start_level > 0:
-        yield from unseen("the loss has no level of its own: whether the run learns well cannot be told from it", "threshold-too-low", "rate-too-high")
+        text = "the loss has no level of its own: whether the run learns well cannot be told from it"
+        yield from unseen(text, "threshold-too-low", "rate-too-high")
         return
     smooth = running_median(value, max(3, len(value) // 12))
     best, end = float(smooth.min()), float(smooth[-max(3, len(smooth) // 12) :].mean())

@@ -1,10 +1,12 @@
-"""What makes a loss climb for good: a rate beyond stability, a jump of it, a restart, bad data, or updates of the wrong sign.
+"""What makes a loss climb for good: a rate beyond stability, a jump of it, a restart, bad data, or updates of the wrong
+sign.
 
-The rate is suspect when the loss leaves its level at the end of warm-up or at the peak, and more so when the gradient norm had
-climbed before. A loss that had been stable for long at the same rate and leaves it in one log has met data that it
-cannot bear; one that climbs steadily, away from a stable level, is being pushed.
+The rate is suspect when the loss leaves its level at the end of warm-up or at the peak, and more so when the gradient
+norm had climbed before. A loss that had been stable for long at the same rate and leaves it in one log has met data
+that it cannot bear; one that climbs steadily, away from a stable level, is being pushed.
 
-Sources: Wortsman et al., Small-scale proxies, arXiv 2309.14322; Google, Deep Learning Tuning Playbook; judgement for the factors.
+Sources: Wortsman et al., Small-scale proxies, arXiv 2309.14322; Google, Deep Learning Tuning Playbook; judgement for
+the factors.
 """
 
 from __future__ import annotations
@@ -13,7 +15,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from curvelab.causes._log import climb, high_rate_signs, jump_signs, level, number, percent, rate_share, restart_signs, spacing
+from curvelab.causes._log import (
+    climb,
+    high_rate_signs,
+    jump_signs,
+    level,
+    number,
+    percent,
+    rate_share,
+    restart_signs,
+    spacing,
+)
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.weighing import CLEAR, SLIGHT, STRONG, Candidate, Sign, unseen, weighing
@@ -26,11 +38,23 @@ SOON = 3  # logs
 
 
 @weighing(
-    Candidate("rate-too-high", "the learning rate is beyond what is stable", 0.37, "the loss leaves its level at the end of warm-up or at the peak of the rate, behind a climb of the norm"),
+    Candidate(
+        "rate-too-high", "the learning rate is beyond what is stable", 0.37,
+        "the loss leaves its level at the end of warm-up or at the peak of the rate, behind a climb of the norm",
+    ),
     Candidate("rate-jump", "a jump of the learning rate", 0.1, "the logged rate jumps up at the onset"),
-    Candidate("resume", "a restart without optimizer states, or with other settings", 0.1, "a restart right before the onset"),
-    Candidate("bad-data", "data that the model cannot bear", 0.1, "a sudden rise after a long stable stretch at the same rate"),
-    Candidate("wrong-update", "updates that push the loss up: a wrong sign, or weight decay that feeds on itself", 0.08, "a slow steady climb after a stable stretch"),
+    Candidate(
+        "resume", "a restart without optimizer states, or with other settings", 0.1,
+        "a restart right before the onset",
+    ),
+    Candidate(
+        "bad-data", "data that the model cannot bear", 0.1,
+        "a sudden rise after a long stable stretch at the same rate",
+    ),
+    Candidate(
+        "wrong-update", "updates that push the loss up: a wrong sign, or weight decay that feeds on itself", 0.08,
+        "a slow steady climb after a stable stretch",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     start = finding.start_step or 0
@@ -45,7 +69,8 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
 def _rate(facts: Facts, start: int) -> Iterator[Sign]:
     share = rate_share(facts, start)
     if share is None:
-        yield from unseen("the learning rate was not logged: whether it was at its peak cannot be seen", "rate-too-high")
+        text = "the learning rate was not logged: whether it was at its peak cannot be seen"
+        yield from unseen(text, "rate-too-high")
         return
     end, rate = facts.warmup_end, facts.rate
     width = max(AROUND_WARMUP * (end - (facts.run.first_step or 0)), 3 * spacing(facts.loss.step))
@@ -59,7 +84,8 @@ def _rate(facts: Facts, start: int) -> Iterator[Sign]:
         text = f"the same rate or a higher one had been borne for {number(stable)} steps"
         yield Sign(text, {"rate-too-high": 1 / SLIGHT, "bad-data": SLIGHT, "wrong-update": SLIGHT})
     elif 0 <= start < end:
-        yield Sign(f"the loss leaves its level during warm-up, at {percent(share)} of the peak rate", {"rate-too-high": SLIGHT})
+        text = f"the loss leaves its level during warm-up, at {percent(share)} of the peak rate"
+        yield Sign(text, {"rate-too-high": SLIGHT})
 
 
 def _norm(facts: Facts, start: int) -> Iterator[Sign]:
@@ -83,7 +109,8 @@ def _speed(facts: Facts, start: int) -> Iterator[Sign]:
     risen = (float(np.max(soon)) - before) / (top - before)
     steps = int(loss.step[min(place + SOON, len(loss) - 1)] - start)
     if risen >= SUDDEN:
-        yield Sign(f"half of the rise or more came within {steps} steps", {"bad-data": SLIGHT, "rate-jump": SLIGHT, "wrong-update": 1 / CLEAR})
+        text = f"half of the rise or more came within {steps} steps"
+        yield Sign(text, {"bad-data": SLIGHT, "rate-jump": SLIGHT, "wrong-update": 1 / CLEAR})
     elif risen <= SLOW:
         text = f"the loss climbs steadily: {percent(max(0.0, risen))} of the rise in the first {steps} steps"
         yield Sign(text, {"wrong-update": CLEAR, "bad-data": 1 / STRONG, "rate-jump": 1 / SLIGHT})

@@ -22,9 +22,18 @@ COLD = 0.7  # temperature below which samples are alike
 
 
 @weighing(
-    Candidate("rate-too-high", "the learning rate is too high for policy gradients", 0.33, "a rate above the usual; the reward had not reached its end when the entropy fell"),
-    Candidate("reward-solved", "the reward is solved: nothing is left to explore", 0.2, "the reward stood at its best when the entropy fell; groups have equal rewards"),
-    Candidate("no-exploration", "nothing keeps the policy exploring: no KL term, a low upper clip, a cold temperature", 0.3, "beta of 0, epsilon_high not raised, temperature below 0.7"),
+    Candidate(
+        "rate-too-high", "the learning rate is too high for policy gradients", 0.33,
+        "a rate above the usual; the reward had not reached its end when the entropy fell",
+    ),
+    Candidate(
+        "reward-solved", "the reward is solved: nothing is left to explore", 0.2,
+        "the reward stood at its best when the entropy fell; groups have equal rewards",
+    ),
+    Candidate(
+        "no-exploration", "nothing keeps the policy exploring: no KL term, a low upper clip, a cold temperature", 0.3,
+        "beta of 0, epsilon_high not raised, temperature below 0.7",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from rate_signs(facts, "rate-too-high")
@@ -32,7 +41,8 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     temperature, high = amount(facts, "temperature"), amount(facts, "epsilon_high")
     if temperature is not None:
         factor = CLEAR if temperature < COLD else 1 / SLIGHT
-        yield Sign(f"the temperature is {number(temperature)}{origin(facts, 'temperature')}", {"no-exploration": factor})
+        text = f"the temperature is {number(temperature)}{origin(facts, 'temperature')}"
+        yield Sign(text, {"no-exploration": factor})
     if high is not None:
         yield Sign(f"epsilon_high is {number(high)}", {"no-exploration": 1 / SLIGHT})
     yield from _reward(facts, finding.start_step or 0)

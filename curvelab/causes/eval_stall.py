@@ -1,7 +1,7 @@
 """Why eval stands while train falls: another format or mask, other data, or a train loss that falls by heart.
 
-A wrong format and another distribution look alike in a log; what can be told is whether the two sets began apart, whether eval moves
-at all, whether other eval sets move, and whether train could have been learned by heart by then.
+A wrong format and another distribution look alike in a log; what can be told is whether the two sets began apart,
+whether eval moves at all, whether other eval sets move, and whether train could have been learned by heart by then.
 
 Sources: definition of the pattern; judgement for the factors.
 """
@@ -23,9 +23,18 @@ FELL = 0.1  # of its first value: another eval set did fall
 
 
 @weighing(
-    Candidate("other-format", "the eval set has another format: template, special tokens, label mask or truncation", 0.4, "eval hardly moves at all, from another level than train"),
-    Candidate("other-data", "the eval set is of another kind than the training data", 0.28, "eval moves a little; other eval sets fall"),
-    Candidate("by-heart", "the training samples are learned by heart", 0.12, "train and eval began together, and every sample was seen several times"),
+    Candidate(
+        "other-format", "the eval set has another format: template, special tokens, label mask or truncation", 0.4,
+        "eval hardly moves at all, from another level than train",
+    ),
+    Candidate(
+        "other-data", "the eval set is of another kind than the training data", 0.28,
+        "eval moves a little; other eval sets fall",
+    ),
+    Candidate(
+        "by-heart", "the training samples are learned by heart", 0.12,
+        "train and eval began together, and every sample was seen several times",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     evals, loss = facts.eval_loss, facts.loss
@@ -38,7 +47,8 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
         yield Sign(text, {"by-heart": 1 / CLEAR if apart else SLIGHT, "other-format": SLIGHT if apart else 1 / SLIGHT})
         band = float(np.ptp(evals.value)) / float(evals.value[0])
         if band <= DEAD:
-            yield Sign(f"eval stays within {percent(band)}: nothing of what is learned is in it", {"other-format": SLIGHT, "by-heart": 1 / CLEAR})
+            text = f"eval stays within {percent(band)}: nothing of what is learned is in it"
+            yield Sign(text, {"other-format": SLIGHT, "by-heart": 1 / CLEAR})
     yield from _others(facts, finding)
     yield from _epochs(facts)
 
@@ -49,7 +59,8 @@ def _others(facts: Facts, finding: Finding) -> Iterator[Sign]:
     if fell:
         yield Sign(f"another eval set falls ({fell[0][:60]})", {"other-data": CLEAR, "by-heart": 1 / STRONG})
     elif not others:
-        yield from unseen("there is no second eval set to tell another format from other data", "other-format", "other-data")
+        text = "there is no second eval set to tell another format from other data"
+        yield from unseen(text, "other-format", "other-data")
 
 
 def _epochs(facts: Facts) -> Iterator[Sign]:

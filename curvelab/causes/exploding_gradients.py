@@ -1,7 +1,8 @@
-"""Why gradient norms leave their range: updates that are too large, a jump of the rate, or a few samples with huge gradients.
+"""Why gradient norms leave their range: updates that are too large, a jump of the rate, or a few samples with huge
+gradients.
 
-A level that rises and stays goes with weights that were thrown off, by the learning rate mostly. Norms that are far out now
-and then, around a level that does not move, come from the samples, and the smaller the batch the more so.
+A level that rises and stays goes with weights that were thrown off, by the learning rate mostly. Norms that are far
+out now and then, around a level that does not move, come from the samples, and the smaller the batch the more so.
 
 Sources: axolotl docs, Training Stability & Debugging; OLMo 2, arXiv 2501.00656; judgement for the factors.
 """
@@ -10,7 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from curvelab.causes._log import amount, high_rate_signs, jump_signs, measured, number, origin, percent, rate_share, restart_signs
+from curvelab.causes._log import (
+    amount,
+    high_rate_signs,
+    jump_signs,
+    measured,
+    number,
+    origin,
+    percent,
+    rate_share,
+    restart_signs,
+)
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.weighing import CLEAR, SLIGHT, Candidate, Sign, unseen, weighing
@@ -21,11 +32,20 @@ HIGH, LOW = 0.5, 0.2  # of the peak rate
 
 
 @weighing(
-    Candidate("rate-too-high", "the updates are too large for where the weights are", 0.37, "the level of the norm rises and stays, at a high rate and without clipping"),
+    Candidate(
+        "rate-too-high", "the updates are too large for where the weights are", 0.37,
+        "the level of the norm rises and stays, at a high rate and without clipping",
+    ),
     Candidate("rate-jump", "a jump of the learning rate", 0.08, "the logged rate jumps up at the onset"),
     Candidate("resume", "a restart without optimizer states", 0.05, "a restart right before the onset"),
-    Candidate("bad-batches", "a few samples with huge gradients", 0.2, "norms that are far out now and then around a steady level"),
-    Candidate("small-batches", "batches of few samples, whose gradients scatter", 0.1, "no more than four samples a step, norms that are far out now and then"),
+    Candidate(
+        "bad-batches", "a few samples with huge gradients", 0.2,
+        "norms that are far out now and then around a steady level",
+    ),
+    Candidate(
+        "small-batches", "batches of few samples, whose gradients scatter", 0.1,
+        "no more than four samples a step, norms that are far out now and then",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     start, rise, far = finding.start_step or 0, measured(finding, "level_rise"), measured(finding, "far_share")

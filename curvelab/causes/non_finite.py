@@ -1,11 +1,12 @@
 """What makes a loss or a gradient NaN: when it begins, what moved before it, and what survives it.
 
-Data or weights that are broken from the start give NaN in the first logs. Updates that are too large announce themselves: the
-gradient norm, then the loss, climb for some logs. One bad batch, and an overflow of float16 (largest number: 65,504), come
-without notice; the precision of the run tells them apart, and so does whether the weights live on.
+Data or weights that are broken from the start give NaN in the first logs. Updates that are too large announce
+themselves: the gradient norm, then the loss, climb for some logs. One bad batch, and an overflow of float16 (largest
+number: 65,504), come without notice; the precision of the run tells them apart, and so does whether the weights live
+on.
 
-Sources: Transformers docs, Debugging (underflow and overflow detection); Wortsman et al., arXiv 2309.14322; judgement for
-the factors.
+Sources: Transformers docs, Debugging (underflow and overflow detection); Wortsman et al., arXiv 2309.14322; judgement
+for the factors.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ LOW_RATE = 0.3  # of the peak: large updates are unlikely at so low a rate
         "updates-too-large", "the updates had become too large", 0.25,
         "the gradient norm or the loss climbs for some logs before it, or the learning rate jumps",
     ),
-    Candidate("fp16-overflow", "float16 overflowed", 0.15, "fp16 is on and nothing climbs before it; the run may go on, with steps skipped"),
+    Candidate(
+        "fp16-overflow", "float16 overflowed", 0.15,
+        "fp16 is on and nothing climbs before it; the run may go on, with steps skipped",
+    ),
     Candidate(
         "broken-from-start", "data or initialisation are broken from the start", 0.12, "it is not finite in the first logs",
     ),
@@ -51,7 +55,8 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from _afterwards(facts, finding, start)
     if len(facts.masked):
         gap = spacing(facts.curve("train/loss").step)
-        yield from unseen(f"a filter hid the NaN: which of the {number(gap)} steps up to step {start} was the first cannot be told", "bad-batch")
+        text = f"a filter hid the NaN: which of the {number(gap)} steps up to step {start} was the first cannot be told"
+        yield from unseen(text, "bad-batch")
 
 
 def _place(facts: Facts, finding: Finding, start: int) -> Iterator[Sign]:
@@ -103,9 +108,10 @@ def _rate(facts: Facts, start: int) -> Iterator[Sign]:
 
 def _precision(facts: Facts) -> Iterator[Sign]:
     kind = str(facts.setting("torch_dtype") or facts.setting("dtype") or "")
-    if facts.setting("fp16") is True or kind.endswith("float16") and not kind.endswith("bfloat16"):
+    if facts.setting("fp16") is True or (kind.endswith("float16") and not kind.endswith("bfloat16")):
         name = "fp16 is on" if facts.setting("fp16") is True else f"the weights are {kind[:20]}"
-        yield Sign(f"{name}{origin(facts, 'fp16', 'torch_dtype', 'dtype')}: float16 ends at 65,504", {"fp16-overflow": CLEAR})
+        text = f"{name}{origin(facts, 'fp16', 'torch_dtype', 'dtype')}: float16 ends at 65,504"
+        yield Sign(text, {"fp16-overflow": CLEAR})
     elif facts.setting("bf16") is True:
         yield Sign(f"bf16 is on{origin(facts, 'bf16')}: it has the range of float32", {"fp16-overflow": 1 / STRONG})
     elif facts.setting("fp16") is False:
@@ -128,7 +134,8 @@ def _afterwards(facts: Facts, finding: Finding, start: int) -> Iterator[Sign]:
     first = facts.curve(finding.metric)
     value = first.value[first.step == start]
     if len(value) and np.isinf(value[0]):
-        yield Sign("its first value is infinite, as an overflow leaves it, and not NaN", {"fp16-overflow": SLIGHT, "bad-batch": 1 / SLIGHT})
+        text = "its first value is infinite, as an overflow leaves it, and not NaN"
+        yield Sign(text, {"fp16-overflow": SLIGHT, "bad-batch": 1 / SLIGHT})
 
 
 def _lives(facts: Facts, metric: str, start: int) -> bool:

@@ -1,10 +1,11 @@
-"""Why eval turned: how often the samples had been seen by then, how many there are, and how far apart the two sets were before.
+"""Why eval turned: how often the samples had been seen by then, how many there are, and how far apart the two sets were
+before.
 
-A turn after several epochs comes of repetition, and the fewer samples the sooner. A turn within the first epoch cannot: no
-sample had been seen twice; there the rate or a difference between the two sets is at work.
+A turn after several epochs comes of repetition, and the fewer samples the sooner. A turn within the first epoch
+cannot: no sample had been seen twice; there the rate or a difference between the two sets is at work.
 
-Sources: fast.ai, Can LLMs learn from a single example? (2023-09-04); Unsloth, LoRA hyperparameters guide (1 to 3 epochs);
-judgement for the factors.
+Sources: fast.ai, Can LLMs learn from a single example? (2023-09-04); Unsloth, LoRA hyperparameters guide (1 to 3
+epochs); judgement for the factors.
 """
 
 from __future__ import annotations
@@ -25,10 +26,22 @@ APART = 1.25  # eval over train at the first eval: the sets differ
 
 
 @weighing(
-    Candidate("few-samples", "too few training samples for what is trained", 0.3, "an epoch of some hundred samples or fewer, seen many times"),
-    Candidate("too-many-epochs", "too many passes over the same samples", 0.33, "the minimum lies after several epochs and the run went on far beyond"),
-    Candidate("rate-too-high", "the learning rate is too high", 0.12, "eval turns within the first epoch or two, at a high rate"),
-    Candidate("eval-shift", "the eval set differs from the training set", 0.1, "eval lies clearly above train from the first eval on; eval turns within the first epoch"),
+    Candidate(
+        "few-samples", "too few training samples for what is trained", 0.3,
+        "an epoch of some hundred samples or fewer, seen many times",
+    ),
+    Candidate(
+        "too-many-epochs", "too many passes over the same samples", 0.33,
+        "the minimum lies after several epochs and the run went on far beyond",
+    ),
+    Candidate(
+        "rate-too-high", "the learning rate is too high", 0.12,
+        "eval turns within the first epoch or two, at a high rate",
+    ),
+    Candidate(
+        "eval-shift", "the eval set differs from the training set", 0.1,
+        "eval lies clearly above train from the first eval on; eval turns within the first epoch",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from _seen(facts, finding)
@@ -41,18 +54,24 @@ def _seen(facts: Facts, finding: Finding) -> Iterator[Sign]:
     turn, end = finding.start_step or 0, finding.end_step or 0
     epochs = epochs_at(facts, turn)
     if epochs is None:
-        yield from unseen("the log has no epochs: how often the samples were seen cannot be told", "too-many-epochs", "few-samples")
+        text = "the log has no epochs: how often the samples were seen cannot be told"
+        yield from unseen(text, "too-many-epochs", "few-samples")
     elif epochs < 1:
         text = f"eval turned after {number(epochs)} epochs: no sample had been seen twice"
-        yield Sign(text, {"too-many-epochs": RULED_OUT, "few-samples": 1 / CLEAR, "rate-too-high": CLEAR, "eval-shift": CLEAR})
+        yield Sign(text, {
+            "too-many-epochs": RULED_OUT, "few-samples": 1 / CLEAR, "rate-too-high": CLEAR, "eval-shift": CLEAR,
+        })  # fmt: skip
     elif epochs <= USUAL_EPOCHS:
         text = f"eval turned after {number(epochs)} epochs, within the usual 1 to {number(USUAL_EPOCHS)}"
         yield Sign(text, {"few-samples": SLIGHT, "rate-too-high": SLIGHT})
     else:
         text = f"eval turned after {number(epochs)} epochs"
-        yield Sign(text, {"too-many-epochs": SLIGHT, "few-samples": SLIGHT, "rate-too-high": 1 / CLEAR, "eval-shift": 1 / SLIGHT})
+        yield Sign(text, {
+            "too-many-epochs": SLIGHT, "few-samples": SLIGHT, "rate-too-high": 1 / CLEAR, "eval-shift": 1 / SLIGHT,
+        })  # fmt: skip
     if epochs is not None and epochs >= 1 and end >= WENT_ON * turn > 0:
-        yield Sign(f"the run went on to {number(end / turn)} times the steps of the minimum", {"too-many-epochs": SLIGHT})
+        text = f"the run went on to {number(end / turn)} times the steps of the minimum"
+        yield Sign(text, {"too-many-epochs": SLIGHT})
 
 
 def _samples(facts: Facts) -> Iterator[Sign]:

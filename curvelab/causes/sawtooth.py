@@ -1,11 +1,12 @@
 """What makes a loss swing: whether the teeth keep a clock, and whose clock it is.
 
-Teeth in the rhythm of the learning rate follow its restarts. In the rhythm of the epochs they follow the order of the data.
-With a rhythm of its own, shards or groups of samples come in one after the other, unshuffled. A rate that overshoots
-keeps no clock: its waves are irregular, lie where the rate is high, shrink with it, and show in eval as well, since
-the weights themselves are thrown about.
+Teeth in the rhythm of the learning rate follow its restarts. In the rhythm of the epochs they follow the order of the
+data. With a rhythm of its own, shards or groups of samples come in one after the other, unshuffled. A rate that
+overshoots keeps no clock: its waves are irregular, lie where the rate is high, shrink with it, and show in eval as
+well, since the weights themselves are thrown about.
 
-Sources: Transformers, LengthGroupedSampler (50 batches are sorted together); definition of the pattern; judgement for the factors.
+Sources: Transformers, LengthGroupedSampler (50 batches are sorted together); definition of the pattern; judgement for
+the factors.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from curvelab.causes._log import AT_PEAK, amount, epoch_steps, high_rate_signs, measured, number, origin, percent, spacing
+from curvelab.causes._log import (
+    AT_PEAK,
+    amount,
+    epoch_steps,
+    high_rate_signs,
+    measured,
+    number,
+    origin,
+    percent,
+    spacing,
+)
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.signals.episodes import zigzag_legs
@@ -34,12 +45,30 @@ GROUPED = 50  # batches that Transformers sorts by length together
 
 
 @weighing(
-    Candidate("rate-restarts", "the learning rate goes up again and again", 0.2, "the logged rate rises in the rhythm of the teeth"),
-    Candidate("rate-too-high", "the learning rate is too high: it overshoots", 0.27, "irregular waves, in eval too, where the rate is at its peak"),
-    Candidate("epoch-order", "the order of the data repeats with every epoch", 0.1, "the period of the teeth is one epoch"),
-    Candidate("shards", "data of different kinds come one after the other, unshuffled", 0.2, "a steady period that is neither the rate's nor the epoch's"),
-    Candidate("length-groups", "batches are grouped by length", 0.05, "group_by_length is on; the period is about 50 batches"),
-    Candidate("accumulation", "the last logging window of an epoch is shorter under accumulation", 0.03, "accumulation is on and the period is one epoch"),
+    Candidate(
+        "rate-restarts", "the learning rate goes up again and again", 0.2,
+        "the logged rate rises in the rhythm of the teeth",
+    ),
+    Candidate(
+        "rate-too-high", "the learning rate is too high: it overshoots", 0.27,
+        "irregular waves, in eval too, where the rate is at its peak",
+    ),
+    Candidate(
+        "epoch-order", "the order of the data repeats with every epoch", 0.1,
+        "the period of the teeth is one epoch",
+    ),
+    Candidate(
+        "shards", "data of different kinds come one after the other, unshuffled", 0.2,
+        "a steady period that is neither the rate's nor the epoch's",
+    ),
+    Candidate(
+        "length-groups", "batches are grouped by length", 0.05,
+        "group_by_length is on; the period is about 50 batches",
+    ),
+    Candidate(
+        "accumulation", "the last logging window of an epoch is shorter under accumulation", 0.03,
+        "accumulation is on and the period is one epoch",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     period = measured(finding, "period")
@@ -87,7 +116,8 @@ def _restarts(facts: Facts, period: float | None) -> Iterator[Sign]:
         others = dict.fromkeys(("epoch-order", "shards", "length-groups"), 1 / CLEAR)
         yield Sign(f"{times}; the teeth come every {number(period)}", {"rate-restarts": STRONG} | others)
     else:
-        yield Sign(f"{times}{'' if period is None else f', the teeth every {number(period)}'}", {"rate-restarts": SLIGHT})
+        text = f"{times}{'' if period is None else f', the teeth every {number(period)}'}"
+        yield Sign(text, {"rate-restarts": SLIGHT})
 
 
 def _epoch(facts: Facts, period: float | None) -> Iterator[Sign]:
@@ -138,7 +168,8 @@ def _eval(facts: Facts, period: float | None) -> Iterator[Sign]:
         text = f"eval/loss turned {turns} times as well: the weights are thrown about"
         yield Sign(text, {"rate-too-high": CLEAR, "shards": 1 / SLIGHT, "length-groups": 1 / CLEAR})
     elif period is not None and gap > period / 2:
-        yield from unseen(f"evals every {number(gap)} steps are too far apart to show teeth of {number(period)}", "rate-too-high")
+        text = f"evals every {number(gap)} steps are too far apart to show teeth of {number(period)}"
+        yield from unseen(text, "rate-too-high")
     elif turns <= 2:
         text = f"eval/loss, every {number(gap)} steps, does not swing: the batches differ, not the weights"
         yield Sign(text, {"rate-too-high": 1 / CLEAR, "length-groups": SLIGHT})
@@ -161,4 +192,5 @@ def _settings(facts: Facts, period: float | None) -> Iterator[Sign]:
     elif grouped is False or facts.setting("train_sampling_strategy") is not None:
         yield Sign("batches are not grouped by length", {"length-groups": 1 / STRONG})
     else:
-        yield from unseen("whether batches are grouped by length, and how many steps a shard lasts, is not in the log", "length-groups", "shards")
+        text = "whether batches are grouped by length, and how many steps a shard lasts, is not in the log"
+        yield from unseen(text, "length-groups", "shards")

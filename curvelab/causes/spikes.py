@@ -1,11 +1,12 @@
 """What makes a loss jump and come back: where the jumps lie, and what the gradient norm does before and at them.
 
-Each place that could explain a jump (the end of warm-up, the peak of the rate, the ends of epochs, restarts, jumps of the
-rate) is a zone of the run. The jumps that lie in it are held against those that would lie there by chance. A batch that
-is broken or very unlike lifts loss and norm in the same log and is forgotten in the next; updates that are too large show in the
-norm first, and what they broke takes several logs to mend.
+Each place that could explain a jump (the end of warm-up, the peak of the rate, the ends of epochs, restarts, jumps of
+the rate) is a zone of the run. The jumps that lie in it are held against those that would lie there by chance. A
+batch that is broken or very unlike lifts loss and norm in the same log and is forgotten in the next; updates that are
+too large show in the norm first, and what they broke takes several logs to mend.
 
-Sources: PaLM, arXiv 2204.02311 section 5.1; ZClip, arXiv 2504.02507; Wortsman et al., arXiv 2309.14322; judgement for the factors.
+Sources: PaLM, arXiv 2204.02311 section 5.1; ZClip, arXiv 2504.02507; Wortsman et al., arXiv 2309.14322; judgement for
+the factors.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ UNMENDED = 0.2  # of the height, left after two logs: the weights were thrown an
 MENDED_AFTER = 2  # logs
 NEAR = 1.5  # logs around a place that count as at it
 MOST = 0.5  # of the jumps
+LISTED = 5
 
 
 @weighing(
@@ -36,8 +38,14 @@ MOST = 0.5  # of the jumps
         "rate-too-high", "the updates are too large while the learning rate is at its peak", 0.2,
         "the jumps lie where the rate is at its peak, the gradient norm rises before them, the loss takes logs to mend",
     ),
-    Candidate("warmup-end", "the learning rate reaches its peak too fast", 0.08, "the jumps lie around the end of warm-up"),
-    Candidate("epoch-boundary", "something that happens between epochs: a new order, an odd last batch", 0.08, "the jumps lie at the ends of epochs"),
+    Candidate(
+        "warmup-end", "the learning rate reaches its peak too fast", 0.08,
+        "the jumps lie around the end of warm-up",
+    ),
+    Candidate(
+        "epoch-boundary", "something that happens between epochs: a new order, an odd last batch", 0.08,
+        "the jumps lie at the ends of epochs",
+    ),
     Candidate("resume", "a restart without optimizer states or data order", 0.07, "the jumps lie behind restarts"),
     Candidate("rate-jump", "a jump of the learning rate", 0.07, "the logged rate jumps up at the jumps"),
 )  # fmt: skip
@@ -45,9 +53,11 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     jumps = places(finding)
     if not jumps:
         return
-    yield from _rate(facts, jumps)
-    yield from _epochs(facts, jumps)
-    yield from _restarts(facts, jumps)
+    zones = [*_rate(facts, jumps), *_epochs(facts, jumps), *_restarts(facts, jumps)]
+    yield from zones
+    if not any(factor > 1 for sign in zones for factor in sign.factors.values()):
+        steps = ", ".join(str(jump) for jump in jumps[:LISTED]) + (" …" if len(jumps) > LISTED else "")
+        yield Sign(f"step {steps}: no place of the schedule, the epochs or a restart", {"odd-batches": SLIGHT})
     yield from _norms(facts, jumps)
     yield from _mending(facts, jumps)
 
@@ -64,7 +74,8 @@ def _lie(hits: int, jumps: Sequence[int]) -> str:
 def _rate(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
     rate = facts.rate
     if len(rate) < 4 or facts.peak_rate <= 0:
-        yield from unseen("the learning rate was not logged: its peak and its jumps cannot be seen", "rate-too-high", "warmup-end", "rate-jump")
+        text = "the learning rate was not logged: its peak and its jumps cannot be seen"
+        yield from unseen(text, "rate-too-high", "warmup-end", "rate-jump")
         return
     yield from _warmup(facts, jumps)
     at = sum((rate_share(facts, jump) or 0.0) >= AT_PEAK for jump in jumps)
@@ -74,7 +85,8 @@ def _rate(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
     if share < MOST or at < len(jumps):  # with a constant rate every place is at the peak: nothing is learned from it
         yield Sign(text, {"rate-too-high": factor})
     else:
-        yield from unseen(f"the learning rate is at its peak for {percent(share)} of the run: the place of the jumps says little", "rate-too-high")
+        text = f"the learning rate is at its peak for {percent(share)} of the run: the place of the jumps says little"
+        yield from unseen(text, "rate-too-high")
     jumped = sum(facts.rate_jump(jump) is not None for jump in jumps)
     text = f"the learning rate jumps up at {jumped} of the jumps" if jumped else "the learning rate does not jump there"
     yield Sign(text, {"rate-jump": coincidence(jumped, len(jumps), CLOSE)} | ({"odd-batches": 1 / SLIGHT} if jumped else {}))
@@ -88,7 +100,8 @@ def _warmup(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
     width = max(AROUND_WARMUP * (end - (facts.run.first_step or 0)), 3 * spacing(facts.loss.step))
     near = sum(abs(jump - end) <= width for jump in jumps)
     factor = coincidence(near, len(jumps), 2 * width / facts.length)
-    yield Sign(f"{_lie(near, jumps)} within {number(width)} steps of the end of warm-up at step {end}", {"warmup-end": factor})
+    text = f"{_lie(near, jumps)} within {number(width)} steps of the end of warm-up at step {end}"
+    yield Sign(text, {"warmup-end": factor})
 
 
 def _epochs(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
@@ -124,7 +137,8 @@ def _norms(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
     norms = facts.finite("train/grad_norm")
     usual = level(norms.value[norms.step >= facts.warmup_end])
     if usual is None or usual <= 0:
-        yield from unseen("grad_norm was not logged: whether it rises before the jumps cannot be seen", "rate-too-high", "odd-batches")
+        text = "grad_norm was not logged: whether it rises before the jumps cannot be seen"
+        yield from unseen(text, "rate-too-high", "odd-batches")
         return
     at, before = _peaks(norms.step, norms.value / usual, jumps)
     early, same = int(np.sum(before >= HIGH)), int(np.sum((at >= HIGH) & (before < HIGH)))
@@ -136,7 +150,8 @@ def _norms(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
         yield Sign(text, {"odd-batches": SLIGHT, "rate-too-high": 1 / SLIGHT})
     elif spacing(norms.step) > 1:
         gap = number(spacing(norms.step))
-        yield from unseen(f"the logged norm is that of one step in {gap}: the jumps may lie between", "odd-batches", "rate-too-high")
+        text = f"the logged norm is that of one step in {gap}: the jumps may lie between"
+        yield from unseen(text, "odd-batches", "rate-too-high")
     else:
         yield Sign("the gradient norm does not stand out at most of the jumps", {"rate-too-high": 1 / SLIGHT})
 

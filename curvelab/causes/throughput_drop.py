@@ -1,8 +1,9 @@
-"""Why a run becomes slower from some step on: what the GPUs, their memory and the lengths of the samples do at that step.
+"""Why a run becomes slower from some step on: what the GPUs, their memory and the lengths of the samples do at that
+step.
 
-GPUs that wait after the drop wait for data. GPUs that are as busy as before do more work (longer samples) or are slower
-themselves (clocks, heat, another job). Memory at its limit makes the allocator search. A speed in tokens a second is
-not lowered much by longer samples; one in samples or steps is.
+GPUs that wait after the drop wait for data. GPUs that are as busy as before do more work (longer samples) or are
+slower themselves (clocks, heat, another job). Memory at its limit makes the allocator search. A speed in tokens a
+second is not lowered much by longer samples; one in samples or steps is.
 
 Sources: PyTorch, Performance Tuning Guide; judgement for the factors.
 """
@@ -28,11 +29,26 @@ TOKENS = ("train/num_tokens", "train/num_input_tokens_seen", "train/tokens")
 
 
 @weighing(
-    Candidate("slow-data", "data come more slowly: the loader, the disk, an evicted file cache", 0.22, "GPU utilisation falls with the speed"),
-    Candidate("slow-machine", "the machine became slower: another job, heat, the network", 0.3, "GPU utilisation stays, tokens of a step stay"),
-    Candidate("longer-samples", "the samples became longer", 0.18, "tokens of a step rise where the speed in steps or samples falls"),
-    Candidate("evals-or-saves", "evals or checkpoints take the time", 0.08, "the drop begins at an eval or a checkpoint"),
-    Candidate("memory-full", "memory is at its limit and the allocator searches", 0.07, "GPU memory at 95 % or more after the drop"),
+    Candidate(
+        "slow-data", "data come more slowly: the loader, the disk, an evicted file cache", 0.22,
+        "GPU utilisation falls with the speed",
+    ),
+    Candidate(
+        "slow-machine", "the machine became slower: another job, heat, the network", 0.3,
+        "GPU utilisation stays, tokens of a step stay",
+    ),
+    Candidate(
+        "longer-samples", "the samples became longer", 0.18,
+        "tokens of a step rise where the speed in steps or samples falls",
+    ),
+    Candidate(
+        "evals-or-saves", "evals or checkpoints take the time", 0.08,
+        "the drop begins at an eval or a checkpoint",
+    ),
+    Candidate(
+        "memory-full", "memory is at its limit and the allocator searches", 0.07,
+        "GPU memory at 95 % or more after the drop",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     start = finding.start_step or 0
@@ -61,7 +77,8 @@ def _around(curves: list[Curve], start: int) -> tuple[float, float] | None:
 def _gpus(facts: Facts, start: int) -> Iterator[Sign]:
     use = _around([facts.finite(m) for m in facts.run.metrics if GPU_USE.match(m)], start)
     if use is None:
-        yield from unseen("GPU utilisation was not logged: whether the GPUs wait cannot be seen", "slow-data", "slow-machine")
+        text = "GPU utilisation was not logged: whether the GPUs wait cannot be seen"
+        yield from unseen(text, "slow-data", "slow-machine")
     elif use[1] <= WAITS * use[0]:
         text = f"GPU utilisation fell from {number(use[0])} % to {number(use[1])} %: the GPUs wait"
         yield Sign(text, {"slow-data": CLEAR, "longer-samples": 1 / CLEAR, "memory-full": 1 / SLIGHT})
@@ -78,7 +95,8 @@ def _gpus(facts: Facts, start: int) -> Iterator[Sign]:
 
 def _lengths(facts: Facts, finding: Finding, start: int) -> Iterator[Sign]:
     if finding.metric == "train/tokens_per_second":
-        yield Sign("it is the speed in tokens that fell, which longer samples hardly change", {"longer-samples": 1 / CLEAR})
+        text = "it is the speed in tokens that fell, which longer samples hardly change"
+        yield Sign(text, {"longer-samples": 1 / CLEAR})
         return
     counted = next((facts.finite(m) for m in TOKENS if len(facts.finite(m)) > 8), None)
     if counted is None:
@@ -90,4 +108,6 @@ def _lengths(facts: Facts, finding: Finding, start: int) -> Iterator[Sign]:
         return
     text = f"a step took {number(before)} tokens before and {number(after)} after"
     longer = after >= LONGER * before
-    yield Sign(text, {"longer-samples": STRONG if longer else 1 / STRONG, "slow-machine": 1 / SLIGHT if longer else SLIGHT})
+    yield Sign(text, {
+        "longer-samples": STRONG if longer else 1 / STRONG, "slow-machine": 1 / SLIGHT if longer else SLIGHT,
+    })  # fmt: skip

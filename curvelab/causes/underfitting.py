@@ -1,6 +1,7 @@
 """Why next to nothing was learned: the learning rate, the length, the labels, or weights that do not train.
 
-Sources: Unsloth, LoRA hyperparameters guide, and axolotl docs (usual rates); Google, Deep Learning Tuning Playbook; judgement for the factors.
+Sources: Unsloth, LoRA hyperparameters guide, and axolotl docs (usual rates); Google, Deep Learning Tuning Playbook;
+judgement for the factors.
 """
 
 from __future__ import annotations
@@ -22,9 +23,18 @@ FALLING = 0.003  # of the level, in the second half
 @weighing(
     Candidate("rate-too-low", "the learning rate is too low", 0.3, "the rate is below the usual ones"),
     Candidate("too-short", "the run was too short", 0.12, "the loss still falls at the end; few steps"),
-    Candidate("guessing", "labels have nothing to do with the inputs: wrong labels or mask", 0.2, "the level is within 3 % of ln(vocab_size), with a usual rate and normal norms"),
-    Candidate("nothing-trains", "next to nothing trains: frozen weights, a detached adapter", 0.15, "the gradient norm is near zero"),
-    Candidate("rate-gone", "the learning rate was gone before it could teach", 0.05, "the rate is below a tenth of its peak for most of the run"),
+    Candidate(
+        "guessing", "labels have nothing to do with the inputs: wrong labels or mask", 0.2,
+        "the level is within 3 % of ln(vocab_size), with a usual rate and normal norms",
+    ),
+    Candidate(
+        "nothing-trains", "next to nothing trains: frozen weights, a detached adapter", 0.15,
+        "the gradient norm is near zero",
+    ),
+    Candidate(
+        "rate-gone", "the learning rate was gone before it could teach", 0.05,
+        "the rate is below a tenth of its peak for most of the run",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from low_rate_signs(facts, "rate-too-low")
@@ -43,7 +53,8 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
 def _level(facts: Facts, finding: Finding) -> Iterator[Sign]:
     chance, stands = chance_of(facts, finding), level_of(facts, finding)
     if chance is None or stands is None:
-        yield from unseen("vocab_size is not in the log: whether the level is that of guessing cannot be told", "guessing")
+        text = "vocab_size is not in the log: whether the level is that of guessing cannot be told"
+        yield from unseen(text, "guessing")
     elif not chance.near:
         yield Sign(chance.text, {"guessing": 1 / CLEAR})
     elif stands >= (1 - NOTHING) * facts.start_level:
@@ -62,7 +73,9 @@ def _length(facts: Facts) -> Iterator[Sign]:
     steps = f"the run has {number(facts.length)} steps"
     if still:
         text = f"the loss still fell by {percent(fell)} within the second half; {steps}"
-        yield Sign(text, {"too-short": CLEAR if facts.length <= FEW_STEPS else SLIGHT, "rate-too-low": SLIGHT, "guessing": 1 / CLEAR, "nothing-trains": 1 / SLIGHT})
+        yield Sign(text, {
+            "too-short": CLEAR if facts.length <= FEW_STEPS else SLIGHT, "rate-too-low": SLIGHT, "guessing": 1 / CLEAR, "nothing-trains": 1 / SLIGHT,
+        })  # fmt: skip
     else:
         end = level(value[-5:]) or 0.0
         yield Sign(f"the loss no longer falls at the end ({number(end)}); {steps}", {"too-short": 1 / CLEAR})

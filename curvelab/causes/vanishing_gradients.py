@@ -1,9 +1,10 @@
 """Why next to nothing reaches the weights: from the first log on, or from some step on.
 
-From the start: frozen weights, a detached adapter, masked labels, or a deep network that passes no gradient. From some step
-on, after norms that were normal: units that died, mostly by updates that were too large.
+From the start: frozen weights, a detached adapter, masked labels, or a deep network that passes no gradient. From
+some step on, after norms that were normal: units that died, mostly by updates that were too large.
 
-Sources: axolotl docs, Training Stability & Debugging; Transformers docs, PEFT with gradient checkpointing; judgement for the factors.
+Sources: axolotl docs, Training Stability & Debugging; Transformers docs, PEFT with gradient checkpointing; judgement
+for the factors.
 """
 
 from __future__ import annotations
@@ -23,10 +24,19 @@ FROZEN = 1e-5  # of its level: a loss that moves by less is computed by weights 
 
 
 @weighing(
-    Candidate("nothing-trains", "weights are frozen, or the adapter is cut off from the loss", 0.28, "near zero from the first log on, with adapters and gradient checkpointing"),
-    Candidate("deep-or-init", "the network passes no gradient: depth without residuals, or its initialisation", 0.2, "near zero but not zero from the first log on, at the loss of guessing"),
+    Candidate(
+        "nothing-trains", "weights are frozen, or the adapter is cut off from the loss", 0.28,
+        "near zero from the first log on, with adapters and gradient checkpointing",
+    ),
+    Candidate(
+        "deep-or-init", "the network passes no gradient: depth without residuals, or its initialisation", 0.2,
+        "near zero but not zero from the first log on, at the loss of guessing",
+    ),
     Candidate("masked-labels", "labels that are all masked", 0.12, "the norm is exactly zero from the first log on"),
-    Candidate("dead-units", "units that died of updates that were too large", 0.22, "the norm collapses from a normal level, after a climb or a jump of the rate"),
+    Candidate(
+        "dead-units", "units that died of updates that were too large", 0.22,
+        "the norm collapses from a normal level, after a climb or a jump of the rate",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     norms, start = facts.finite("train/grad_norm"), finding.start_step or 0
@@ -48,18 +58,24 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
 def _values(facts: Facts, finding: Finding) -> Iterator[Sign]:
     norms = facts.finite("train/grad_norm").between(finding.start_step or 0, finding.end_step or 0).value
     if len(norms) and not norms.any():
-        yield Sign("it is exactly zero", {"masked-labels": CLEAR, "nothing-trains": SLIGHT, "dead-units": SLIGHT, "deep-or-init": 1 / CLEAR})
+        text = "it is exactly zero"
+        yield Sign(text, {
+            "masked-labels": CLEAR, "nothing-trains": SLIGHT, "dead-units": SLIGHT, "deep-or-init": 1 / CLEAR,
+        })  # fmt: skip
     elif len(norms):
-        yield Sign("it is small but not zero: a path to the weights is there", {"deep-or-init": CLEAR, "masked-labels": 1 / CLEAR, "nothing-trains": 1 / SLIGHT})
+        text = "it is small but not zero: a path to the weights is there"
+        yield Sign(text, {"deep-or-init": CLEAR, "masked-labels": 1 / CLEAR, "nothing-trains": 1 / SLIGHT})
     chance, stands = chance_of(facts, finding), level_of(facts, finding)
     if chance is not None and chance.near:
         yield Sign(chance.text, {"deep-or-init": SLIGHT, "dead-units": SLIGHT})
     if stands and facts.noise <= FROZEN * abs(stands):
-        yield Sign("the loss does not even show the noise of its batches: the output no longer depends on the input", {"dead-units": SLIGHT, "deep-or-init": SLIGHT, "nothing-trains": 1 / SLIGHT})
+        text = "the loss does not even show the noise of its batches: the output no longer depends on the input"
+        yield Sign(text, {"dead-units": SLIGHT, "deep-or-init": SLIGHT, "nothing-trains": 1 / SLIGHT})
 
 
 def _adapters(facts: Facts) -> Iterator[Sign]:
-    adapter, checkpointing = bool(facts.setting("r") or facts.setting("peft_type")), facts.setting("gradient_checkpointing")
+    adapter = bool(facts.setting("r") or facts.setting("peft_type"))
+    checkpointing = facts.setting("gradient_checkpointing")
     if adapter and checkpointing is True:
         text = f"an adapter is trained with gradient checkpointing{origin(facts, 'gradient_checkpointing')}, which cuts it off unless inputs require gradients"
         yield Sign(text, {"nothing-trains": CLEAR})

@@ -73,6 +73,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook",
         propose=_raise_threshold,
+        causes=("threshold-too-low",),
     ),
     Remedy(
         title="Or lower the learning rate, which is what the clipping does in a roundabout way",
@@ -81,6 +82,7 @@ REMEDIES = (
         cost="rerun",
         source="Google, Deep Learning Tuning Playbook; judgement for the factor of 3",
         propose=scaled("learning_rate", 1 / 3),
+        causes=("rate-too-high",),
     ),
 )
 

@@ -72,6 +72,7 @@ REMEDIES = (
         source="Wortsman et al., arXiv 2309.14322; judgement for the factor",
         propose=scaled("learning_rate", 1 / 5),
         applies=_climbed,
+        causes=("updates-too-large",),
     ),
     Remedy(
         title="Train in bfloat16 instead of float16",
@@ -81,6 +82,7 @@ REMEDIES = (
         source="Transformers docs, Debugging",
         propose=lambda facts, finding: (Change(setting="fp16", from_=True, to=False), Change(setting="bf16", from_=facts.setting("bf16"), to=True)),
         applies=_half,
+        causes=("fp16-overflow",),
     ),
     Remedy(
         title="Look at the batch of step {start_step}: empty or fully masked labels, token ids outside the vocabulary, extreme values",
@@ -89,6 +91,7 @@ REMEDIES = (
         cost="none",
         source="Transformers docs, Debugging",
         applies=lambda facts, finding: not _climbed(facts, finding),
+        causes=("bad-batch", "broken-from-start"),
     ),
     Remedy(
         title="Turn the NaN filter off, so that the log shows the first NaN where it happens",

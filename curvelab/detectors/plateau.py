@@ -86,6 +86,7 @@ REMEDIES = (
         cost="rerun",
         source="judgement",
         applies=_rate_was_gone,
+        causes=("rate-gone",),
     ),
     Remedy(
         title="Look at a few tokenised samples: the share of labels that are not -100, the chat template, the EOS token",
@@ -94,6 +95,7 @@ REMEDIES = (
         cost="none",
         source="axolotl docs; Karpathy, A Recipe for Training Neural Networks",
         applies=_rate_was_on,
+        causes=("label-mask", "guessing"),
     ),
     Remedy(
         title="Overfit one batch: the loss must go to nearly zero",
@@ -102,6 +104,7 @@ REMEDIES = (
         cost="none",
         source="Karpathy, A Recipe for Training Neural Networks",
         applies=_rate_was_on,
+        causes=("label-mask", "guessing", "nothing-trains"),
     ),
     Remedy(
         title="Raise the learning rate by 2 to 5x",
@@ -111,6 +114,7 @@ REMEDIES = (
         source="Google, Deep Learning Tuning Playbook",
         propose=scaled("learning_rate", 3),
         applies=lambda facts, finding: _rate_was_on(facts, finding) and facts.rate_is_low,
+        causes=("rate-too-low",),
     ),
 )
 

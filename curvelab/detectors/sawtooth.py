@@ -93,6 +93,7 @@ REMEDIES = (
         source="judgement",
         propose=_one_decay,
         applies=_cyclic,
+        causes=("rate-restarts",),
     ),
     Remedy(
         title="Shuffle the training data across shards; check group_by_length",
@@ -101,6 +102,7 @@ REMEDIES = (
         cost="rerun",
         source="definition of the pattern",
         applies=lambda facts, finding: not _cyclic(facts) and any(m.name == "period" for m in finding.measured),
+        causes=("shards", "epoch-order", "length-groups"),
     ),
     Remedy(
         title="Lower the learning rate by 2 to 5x",
@@ -109,6 +111,7 @@ REMEDIES = (
         cost="rerun",
         source="judgement; fast.ai (2023-09-04)",
         propose=scaled("learning_rate", 1 / 3),
+        causes=("rate-too-high", "rate-restarts"),
     ),
 )  # fmt: skip
 

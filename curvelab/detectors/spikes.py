@@ -101,6 +101,7 @@ REMEDIES = (
         when_not="The spikes sit at the peak of the learning rate or at the end of warm-up.",
         cost="none",
         source="PaLM, arXiv 2204.02311 section 5.1",
+        causes=("odd-batches", "epoch-boundary"),
     ),
     Remedy(
         title="Clip the gradients at about the 90th percentile of the logged norm",
@@ -110,6 +111,7 @@ REMEDIES = (
         source="ZClip, arXiv 2504.02507; Google, Deep Learning Tuning Playbook",
         propose=_clip,
         applies=lambda facts, finding: facts.has("train/grad_norm"),
+        causes=("odd-batches", "rate-too-high"),
     ),
     Remedy(
         title="Lower the learning rate by 2 to 5x or lengthen the warm-up",
@@ -119,6 +121,7 @@ REMEDIES = (
         source="Google, Deep Learning Tuning Playbook",
         propose=scaled("learning_rate", 1 / 2),
         applies=_repeated,
+        causes=("rate-too-high", "warmup-end"),
     ),
 )
 
