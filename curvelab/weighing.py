@@ -35,7 +35,8 @@ STRONG = 20.0  # strong; 1 / STRONG: seen with that cause once in twenty such ru
 RULED_OUT = 0.0  # the cause cannot be: it is not listed
 LEAST_ELSE = 0.04  # of the belief: a log alone never leaves only what was thought of (judgement)
 HIT = 0.9  # how often an event lies in its zone when the zone is the reason (judgement)
-NARROWEST, WIDEST = 0.01, 0.95  # share of the run: a zone is never taken to say more than one so small or so large
+NARROWEST = 0.01  # of the run: a zone is never taken to say more than one so small
+COUNTED = 100.0  # the most that a coincidence may say: it is counted and not judged, so more than STRONG
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,12 @@ def unseen(text: str, *names: str) -> Iterator[Sign]:
 
 
 def coincidence(hits: int, events: int, share: float) -> float:
-    """The factor for a cause whose zone, `share` of the run, holds `hits` of `events`: 1 / STRONG to STRONG.
+    """The factor for a cause whose zone, `share` of the run, holds `hits` of `events`: 1 / COUNTED to COUNTED.
 
-    Under the cause an event lies in its zone with probability HIT, otherwise by chance: the ratio of both binomials.
+    Under the cause an event lies in its zone with probability HIT, otherwise by chance: the ratio of both binomials. A
+    zone of HIT of the run or more says nothing.
     """
-    chance = min(max(share, NARROWEST), WIDEST)
+    chance = min(max(share, NARROWEST), HIT)
     inside, outside = math.log(HIT / chance), math.log((1 - HIT) / (1 - chance))
-    bound = math.log(STRONG)
+    bound = math.log(COUNTED)
     return math.exp(min(max(hits * inside + (events - hits) * outside, -bound), bound))

@@ -122,7 +122,7 @@ def _precision(facts: Facts) -> Iterator[Sign]:
 
 def _afterwards(facts: Facts, finding: Finding, start: int) -> Iterator[Sign]:
     """Whether the weights live on: gradients or evals after it are finite."""
-    alive = [name for name in ("train/grad_norm", facts.resolved("eval/loss")) if name and _lives(facts, name, start)]
+    alive = [name for name in ("train/grad_norm", facts.resolved("eval/loss")) if name and facts.has(name) and _lives(facts, name, start)]
     if not alive:
         return
     text = f"{' and '.join(alive)} stayed finite after step {start}: the weights were not lost"

@@ -71,37 +71,39 @@ def _lie(hits: int, jumps: Sequence[int]) -> str:
     return f"{'all' if hits == len(jumps) else hits} of the {len(jumps)} jumps lie"
 
 
+def _zone(text: str, cause: str, factor: float) -> Sign:
+    """The sign of a zone; jumps that keep to one are not those of odd batches."""
+    return Sign(text, {cause: factor} | ({"odd-batches": 1 / SLIGHT} if factor >= CLEAR else {}))
+
+
 def _rate(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
-    rate = facts.rate
-    if len(rate) < 4 or facts.peak_rate <= 0:
+    if len(facts.rate) < 4 or facts.peak_rate <= 0:
         text = "the learning rate was not logged: its peak and its jumps cannot be seen"
         yield from unseen(text, "rate-too-high", "warmup-end", "rate-jump")
         return
-    yield from _warmup(facts, jumps)
-    at = sum((rate_share(facts, jump) or 0.0) >= AT_PEAK for jump in jumps)
-    share = float(np.mean(rate.value >= AT_PEAK * facts.peak_rate))
-    factor = coincidence(at, len(jumps), share)
-    text = f"{_lie(at, jumps)} at {percent(AT_PEAK)} or more of the peak learning rate, where the run spent {percent(share)} of its steps"
-    if share < MOST or at < len(jumps):  # with a constant rate every place is at the peak: nothing is learned from it
-        yield Sign(text, {"rate-too-high": factor})
-    else:
-        text = f"the learning rate is at its peak for {percent(share)} of the run: the place of the jumps says little"
-        yield from unseen(text, "rate-too-high")
-    jumped = sum(facts.rate_jump(jump) is not None for jump in jumps)
-    text = f"the learning rate jumps up at {jumped} of the jumps" if jumped else "the learning rate does not jump there"
-    yield Sign(text, {"rate-jump": coincidence(jumped, len(jumps), CLOSE)} | ({"odd-batches": 1 / SLIGHT} if jumped else {}))
-
-
-def _warmup(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
     end = facts.warmup_end
+    width = max(AROUND_WARMUP * (end - (facts.run.first_step or 0)), 3 * spacing(facts.loss.step))
+    near = [jump for jump in jumps if end > 0 and abs(jump - end) <= width]
     if end <= 0:
         yield Sign("there was no warm-up", {"warmup-end": RULED_OUT})
-        return
-    width = max(AROUND_WARMUP * (end - (facts.run.first_step or 0)), 3 * spacing(facts.loss.step))
-    near = sum(abs(jump - end) <= width for jump in jumps)
-    factor = coincidence(near, len(jumps), 2 * width / facts.length)
-    text = f"{_lie(near, jumps)} within {number(width)} steps of the end of warm-up at step {end}"
-    yield Sign(text, {"warmup-end": factor})
+    else:
+        text = f"{_lie(len(near), jumps)} within {number(width)} steps of the end of warm-up at step {end}"
+        yield _zone(text, "warmup-end", coincidence(len(near), len(jumps), 2 * width / facts.length))
+    later = [jump for jump in jumps if jump not in near]  # those of the end of warm-up are at the peak in any case
+    yield from _peak(facts, later) if later else unseen("the jumps lie where the peak begins", "rate-too-high")
+    jumped = sum(facts.rate_jump(jump) is not None for jump in jumps)
+    text = f"the learning rate jumps up at {jumped} of the jumps" if jumped else "the learning rate does not jump there"
+    yield _zone(text, "rate-jump", coincidence(jumped, len(jumps), CLOSE))
+
+
+def _peak(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
+    at = sum((rate_share(facts, jump) or 0.0) >= AT_PEAK for jump in jumps)
+    share = float(np.mean(facts.rate.value >= AT_PEAK * facts.peak_rate))
+    told = f"{percent(AT_PEAK)} or more of the peak learning rate, where the run spent {percent(share)} of its steps"
+    if share < MOST or at < len(jumps):
+        yield Sign(f"{_lie(at, jumps)} at {told}", {"rate-too-high": coincidence(at, len(jumps), share)})
+    else:  # where nearly every place is at the peak, nothing is learned from it
+        yield from unseen(f"{_lie(at, jumps)} at {told}: that says little", "rate-too-high")
 
 
 def _epochs(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
@@ -116,7 +118,7 @@ def _epochs(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
     near = sum(bool((np.abs(ends - jump) <= width).any()) for jump in jumps)
     factor = coincidence(near, len(jumps), min(1.0, 2 * width / length))
     text = f"{_lie(near, jumps)} at the end of an epoch ({number(length)} steps long)"
-    yield Sign(text, {"epoch-boundary": factor} | ({"odd-batches": 1 / SLIGHT} if factor > CLEAR else {}))
+    yield _zone(text, "epoch-boundary", factor)
     phase = (np.array(jumps) - jumps[0]) / length
     apart = np.abs(phase - np.round(phase)) * length <= width
     if len(jumps) > 1 and apart.all() and near == 0 and float(np.ptp(phase)) >= MOST:
@@ -130,7 +132,7 @@ def _restarts(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
         return
     behind = sum(any(0 <= jump - s.step <= CLOSE * facts.length for s in seams) for jump in jumps)
     text = f"{_lie(behind, jumps)} within {percent(CLOSE)} of the run after a restart"
-    yield Sign(text, {"resume": coincidence(behind, len(jumps), CLOSE * len(seams))})
+    yield _zone(text, "resume", coincidence(behind, len(jumps), CLOSE * len(seams)))
 
 
 def _norms(facts: Facts, jumps: list[int]) -> Iterator[Sign]:
