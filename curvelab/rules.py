@@ -11,6 +11,7 @@ Look-alikes, When it is wrong, Sources), its thresholds, its remedies, and one f
               remedies=REMEDIES, examples=EXAMPLES)
     def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]: ...
 
+What may lie behind its findings is weighed in a file of the same name in curvelab/causes/ (see curvelab.weighing).
 The engine (curvelab.diagnosis) handles missing metrics, too few points and exceptions. A detector raises NotApplicable
 when the run lacks something else that it needs, such as a setting.
 """

@@ -26,7 +26,7 @@ UNMENDED = 0.2  # of the height, left after two logs: the weights were thrown an
 MENDED_AFTER = 2  # logs
 NEAR = 1.5  # logs around a place that count as at it
 MOST = 0.5  # of the jumps
-LISTED = 5
+LISTED = 5  # jumps that are named
 
 
 @weighing(
@@ -55,9 +55,11 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
         return
     zones = [*_rate(facts, jumps), *_epochs(facts, jumps), *_restarts(facts, jumps)]
     yield from zones
-    if not any(factor > 1 for sign in zones for factor in sign.factors.values()):
+    factors = [factor for sign in zones for factor in sign.factors.values()]
+    if max(factors) <= 1 and any(0 < factor < 1 for factor in factors):
         steps = ", ".join(str(jump) for jump in jumps[:LISTED]) + (" …" if len(jumps) > LISTED else "")
-        yield Sign(f"step {steps}: no place of the schedule, the epochs or a restart", {"odd-batches": SLIGHT})
+        text = f"step {steps}: none of the places of schedule, epochs and restarts that could be looked at"
+        yield Sign(text, {"odd-batches": SLIGHT})
     yield from _norms(facts, jumps)
     yield from _mending(facts, jumps)
 

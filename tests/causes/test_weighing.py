@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from types import ModuleType
 
 import pytest
 
-from curvelab import cards, diagnosis, synth
+from curvelab import cards, catalogue, diagnosis, synth
 from curvelab.catalogue import causes, detector, detectors
 from curvelab.diagnosis import diagnose
 from curvelab.facts import Facts
@@ -125,6 +126,22 @@ def test_a_broken_plugin_costs_no_finding(monkeypatch):
 
     monkeypatch.setattr(diagnosis, "weighings", broken)
     assert "spikes" in {f.pattern for f in diagnose(spiky()).findings}
+
+
+def test_a_plugin_brings_the_causes_of_its_own_detector(monkeypatch):
+    made = dataclasses.replace(causes()["spikes"], pattern="of-a-plugin")
+    module = ModuleType("of_a_plugin")
+    module.CAUSES = made
+
+    class Plugin:
+        load = staticmethod(lambda: module)
+
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [Plugin] if group == "curvelab.causes.v1" else [])
+    causes.cache_clear()
+    try:
+        assert causes()["of-a-plugin"] is made
+    finally:
+        causes.cache_clear()
 
 
 def test_the_causes_are_in_every_output_and_survive_json():
