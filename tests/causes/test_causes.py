@@ -380,3 +380,9 @@ def test_a_constant_run_has_nothing_to_stumble_over():
         run = replace(run, logged={**run.logged, "train/logps/rejected": Curve.of("train/logps/rejected", [1], [value])})
         result = diagnose(run)
         assert [o for o in result.outcomes if o.reason.startswith("its causes")] == []
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0])
+def test_a_warm_up_without_end_is_none(value: float):
+    for name in ("warmup_steps", "warmup_ratio"):
+        assert Facts(synth.run_of(falling(), config={name: value})).warmup_end == 0
