@@ -88,6 +88,7 @@ REMEDIES = (
         cost="rerun",
         source=("transformers-schedules", "judgement"),
         applies=_rate_was_gone,
+        causes=("rate-gone",),
     ),
     Remedy(
         title="Look at a few tokenised samples: the share of labels that are not -100, the chat template, the EOS token",
@@ -96,6 +97,7 @@ REMEDIES = (
         cost="none",
         source=("axolotl-stability", "karpathy-recipe"),
         applies=_rate_was_on,
+        causes=("label-mask", "guessing"),
     ),
     Remedy(
         title="Overfit one batch: the loss must go to nearly zero",
@@ -104,6 +106,7 @@ REMEDIES = (
         cost="none",
         source="karpathy-recipe",
         applies=_rate_was_on,
+        causes=("label-mask", "guessing", "nothing-trains"),
     ),
     Remedy(
         title="Raise {flag_learning_rate} by 2 to 5x",
@@ -113,6 +116,7 @@ REMEDIES = (
         source="axolotl-stability",
         propose=raise_rate,
         applies=lambda facts, finding: _rate_was_on(facts, finding) and facts.rate_is_low,
+        causes=("rate-too-low",),
     ),
 )
 

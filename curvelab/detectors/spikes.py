@@ -113,6 +113,7 @@ REMEDIES = (
         when_not="The spikes sit at the peak of the learning rate or at the end of warm-up.",
         cost="none",
         source=("axolotl-stability", "judgement"),
+        causes=("odd-batches", "epoch-boundary"),
     ),
     Remedy(
         title="Clip the gradients at about the 90th percentile of the logged norm ({flag_max_grad_norm})",
@@ -122,6 +123,7 @@ REMEDIES = (
         source=("playbook", "zclip"),
         propose=_clip,
         applies=proposes(_clip),
+        causes=("odd-batches", "rate-too-high"),
     ),
     Remedy(
         title="Lower {flag_learning_rate} by 2 to 5x",
@@ -131,6 +133,7 @@ REMEDIES = (
         source="axolotl-stability",
         propose=lower_rate(2, "2 to 5x in the source; 2x taken, for the loss came back"),
         alternative=True,
+        causes=("rate-too-high", "warmup-end"),
         applies=lambda facts, finding: _repeated(facts, finding) and rate_can_fall(facts, finding),
     ),
     Remedy(

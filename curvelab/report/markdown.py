@@ -11,6 +11,7 @@ from curvelab.report.plain import clean
 
 MOST_NOTES = 10
 LANGUAGES = {"Python": "python", "Command line": "sh", "YAML": "yaml"}
+MOST_CAUSES = 4
 # A word joiner: invisible, and what follows the sign is no mention and no issue number any more.
 _JOINER = "\u2060"
 
@@ -97,6 +98,10 @@ def _finding(number: int, finding: Finding) -> list[str]:
                 escaped(threshold) or "–",
             )
             lines.append(f"| {' | '.join(cells)} |")
+    told = wording.causes(finding, MOST_CAUSES)
+    if told:
+        lines += ["", "What may lie behind it:", ""]
+    lines += [f"- **{escaped(wording.cause(cause))}.** {escaped(wording.evidence(cause), 2000)}" for cause in told]
     if finding.fixes:
         lines.append("")
     for order, fix in enumerate(finding.fixes, start=1):
@@ -126,6 +131,8 @@ def _checks(diagnosis: Diagnosis) -> list[str]:
     for label, status in (("Could not look", "not-applicable"), ("Failed", "failed")):
         for reason, patterns in wording.by_reason(diagnosis.outcomes, status):
             lines.append(f"- {label}: {', '.join(code(p) for p in patterns)} ({escaped(reason)})")
+    for reason, patterns in wording.unweighed(diagnosis):
+        lines.append(f"- Causes not weighed: {', '.join(code(p) for p in patterns)} ({escaped(reason)})")
     if left := wording.left_out(diagnosis):
         lines.append(f"- Not asked for: {', '.join(code(p) for p in left)}")
     if changed := wording.changed(diagnosis):

@@ -23,6 +23,8 @@ SPARK = 48
 MOST_NOTES = 5
 MOST_REASONS = 6
 MOST_LEFT_OUT = 8  # patterns not asked for that are named
+MOST_CAUSES, ALL_CAUSES = 2, 4  # of a finding, in short and in full
+MOST_SIGNS = 2  # for and against a cause, in short
 LABEL = 15  # columns, of the words before a hanging paragraph
 Part = str | tuple[str, str]
 _ASCII = str.maketrans(
@@ -156,13 +158,16 @@ def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) ->
     if finding.explained_by:
         printer.line(f"A consequence of {clean(finding.explained_by, 80)}: treat that first.", indent=3)
     if verbose:
-        for one in finding.measured[:12]:
-            value, unit, threshold = numerals.measured(one)
+        for number_told in finding.measured[:12]:
+            value, unit, threshold = numerals.measured(number_told)
             against = f" (threshold {threshold})" if threshold else ""
-            name = clean(one.name, 60).replace("_", " ")
+            name = clean(number_told.name, 60).replace("_", " ")
             printer.labelled(
                 "measured", f"{name}: {' '.join(part for part in (value, unit) if part)}{against}", indent=3
             )
+    for one in wording.causes(finding, ALL_CAUSES if verbose else MOST_CAUSES):
+        printer.labelled("cause", wording.cause(one), indent=3)
+        printer.labelled("", (wording.evidence(one, None if verbose else MOST_SIGNS), "dim"), indent=3)
     for fix in finding.fixes:
         changes = "; ".join(wording.change(c) for c in fix.changes if c.to is not None)
         costs = f"costs {wording.COSTS[fix.cost]}"
@@ -191,7 +196,7 @@ def _foot(diagnosis: Diagnosis, printer: _Printer, verbose: bool) -> None:
     printer.line("")
     if clear:
         printer.labelled("clear", _listed(clear))
-    for label, groups in (("not checked", blind), ("failed", failed)):
+    for label, groups in (("not checked", blind), ("failed", failed), ("not weighed", wording.unweighed(diagnosis))):
         shown = groups if verbose else groups[:MOST_REASONS]
         for row, (reason, patterns) in enumerate(shown):
             printer.labelled("" if row else label, _listed(clean(p, 80) for p in patterns), f" ({reason})")

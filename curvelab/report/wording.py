@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Gap, Severity
+from curvelab.model.finding import SEVERITIES, Cause, Change, Cost, Finding, Gap, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import numerals
 from curvelab.report.numerals import count, percent, plural
@@ -39,6 +39,7 @@ _SINCE = {  # what made a step the last useful one, by the pattern that says so
     "plateau": "the loss stopped improving",
     "schedule-anomaly": "the learning rate is zero",
 }
+LEAST_CAUSE = 0.08  # of the belief: a cause of less is left to the JSON
 _HOW_TO_LOG = {
     "train/loss": "log it every few steps (logging_steps)",
     "eval/loss": "evaluate every 5–10 % of the steps (eval_strategy=steps, eval_steps)",
@@ -129,6 +130,28 @@ def sure(confidence: float) -> str:
     """0.9 -> "very likely (90 %)"."""
     words = next((text for least, text in _SURE if confidence >= least), "a weak hint")
     return f"{words} ({percent(min(round(confidence, 2), 0.99) if confidence < 1 else 1.0)})"
+
+
+def causes(finding: Finding, most: int) -> list[Cause]:
+    """The causes worth telling, the likeliest first: those of LEAST_CAUSE or more, and the first in any case."""
+    return [one for rank, one in enumerate(finding.causes[:most]) if not rank or one.weight >= LEAST_CAUSE]
+
+
+def cause(one: Cause) -> str:
+    """A cause in a line: "likely (74 %): one batch cannot be trained on"."""
+    return f"{sure(one.weight)}: {clean(one.title, 200)}"
+
+
+def evidence(one: Cause, most: int | None = None) -> str:
+    """What in the log speaks for and against a cause, `most` of each: "For: …; … Against: …"."""
+    sides = (("For", one.for_), ("Against or not known", one.against))
+    told = [f"{side}: {'; '.join(clean(text, 300) for text in texts[:most])}." for side, texts in sides if texts]
+    return " ".join(told) or "Nothing in the log speaks for or against it."
+
+
+def unweighed(diagnosis: Diagnosis) -> list[tuple[str, list[str]]]:
+    """(reason, patterns) of findings whose causes could not be weighed."""
+    return by_reason([o for o in diagnosis.outcomes if o.reason], "found")
 
 
 def title_of(pattern: str) -> str:
