@@ -24,6 +24,7 @@ from curvelab.model.options import Options
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned, Waste
 from curvelab.model.run import Curve, Run
 from curvelab.rules import Detector, NotApplicable, Remedy
+from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
 
 MOST_FIXES = 3
@@ -106,7 +107,7 @@ def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
     plain |= {"pattern": one.pattern, "confidence": round(calibrated(plain["confidence"], one, facts), 3)}
     named = msgspec.convert(plain, Finding)
     fixes = [_fix(remedy, facts, named) for remedy in one.remedies if remedy.applies(facts, named)]
-    return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]))
+    return msgspec.structs.replace(named, fixes=tuple(fixes[:MOST_FIXES]), samples=samples_of(facts, named))
 
 
 def _python_number(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from curvelab.model.finding import Finding
+from curvelab.model.finding import Finding, Samples
 from curvelab.model.result import Diagnosis
 from curvelab.report import numerals, places, wording
 from curvelab.report.plain import clean
@@ -93,6 +93,8 @@ def _finding(number: int, finding: Finding) -> list[str]:
                 escaped(threshold) or "–",
             )
             lines.append(f"| {' | '.join(cells)} |")
+    if finding.samples is not None:
+        lines += ["", *_samples(finding.samples)]
     if finding.fixes:
         lines.append("")
     for order, fix in enumerate(finding.fixes, start=1):
@@ -103,6 +105,20 @@ def _finding(number: int, finding: Finding) -> list[str]:
                 lines.append(f"   - {code(change.setting)}: {now} → {code(numerals.setting(change.to))}")
         not_when = f"Not when: {escaped(wording.sentence(fix.when_not))} " if fix.when_not else ""
         lines.append(f"   - {not_when}Cost: {wording.COSTS[fix.cost]}. Source: {escaped(wording.sentence(fix.source))}")
+    return lines
+
+
+def _samples(samples: Samples) -> list[str]:
+    """Which data to look at, with the snippet. It stands in a fence of its own, so what it holds is shown as it is."""
+    lines = [f"Look at {escaped('; '.join(wording.sample_ranges(samples)), 1200)}."]
+    told = [one for one in (wording.sample_basis(samples), *samples.doubts) if one]
+    if told:
+        lines[-1] += f" {escaped('; '.join(told), 1200)}."
+    if samples.logged:
+        lines += ["", *(f"- {code(line, 300)}" for line in samples.logged)]
+    if samples.snippet:
+        program = (clean(line, 200).replace("```", "") for line in samples.snippet.splitlines())
+        lines += ["", "```python", *program, "```"]
     return lines
 
 
