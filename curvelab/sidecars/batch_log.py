@@ -8,6 +8,10 @@ steps are read when a finding asks for them (curvelab/batch_log.py).
 Limits
 ------
 256 MB a file; lines are cut at 64 kB. Several of them in a folder are parts, one for each process.
+
+Sources
+-------
+There is no format: people's own collators and callbacks, as they are shown in issues and forums.
 """
 
 from __future__ import annotations
