@@ -8,6 +8,7 @@ an epoch takes what is left. Before 4.46 it was filled up from the next epoch. A
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from curvelab.model.finding import SampleRange
 from curvelab.samples.counts import Counted, raw_setting
 from curvelab.signals.epoch_length import EpochLength, epoch_lengths
 
+_UNROUNDED = (4, 44)  # version of Transformers that was seen to log epochs unrounded
+_WHOLE = frozenset(("trainer-state", "tensorboard", "wandb-file", "wandb-online"))  # logs that keep all digits
 _ENDLESS = 1e12  # epochs: what the Trainer writes for a data set without a length
 
 Window = tuple[int, int]
@@ -45,11 +48,24 @@ class Order:
 
 def order_of(facts: Facts, one: Counted) -> Order:
     """What the settings and the epoch column say of the order."""
-    curve = facts.curve("train/loss")
-    lengths = epoch_lengths(curve.step, curve.epoch, one.accumulated) if one.accumulated else []
+    lengths = _lengths(facts, one.accumulated) if one.accumulated else []
     shuffled, reproducible, doubts = _sampler(facts)
     unknown = _unknown(facts)
     return Order(tuple(_planned(facts, lengths)), shuffled, reproducible, not unknown, (*unknown, *doubts))
+
+
+def _lengths(facts: Facts, accumulated: int) -> list[EpochLength]:
+    curve = facts.curve("train/loss")
+    if _unrounded(facts) and (exact := epoch_lengths(curve.step, curve.epoch, accumulated, rounded=False)):
+        return exact
+    return epoch_lengths(curve.step, curve.epoch, accumulated)
+
+
+def _unrounded(facts: Facts) -> bool:
+    """Whether the epochs are as the Trainer counted them: a version that does not round, and no log that does."""
+    version = re.match(r"(\d+)\.(\d+)", str(facts.setting("transformers_version")))
+    recent = version is not None and (int(version[1]), int(version[2])) >= _UNROUNDED
+    return recent and set(facts.run.format.split("+")) <= _WHOLE
 
 
 def _unknown(facts: Facts) -> tuple[str, ...]:
@@ -99,12 +115,17 @@ def ranges_of(windows: Iterable[Window], one: Counted, order: Order) -> list[Sam
     """The samples of each window of steps; without positions where the log does not tell them."""
     found: list[SampleRange] = []
     for start, end in windows:
-        told = {tuple(_positions(start, end, length, one)) for length in order.lengths} if order.known else set()
-        if len(told) == 1 and one.per_step:
-            found += told.pop()
+        told = [list(_positions(start, end, length, one)) for length in order.lengths] if order.known else []
+        if one.per_step and len({tuple(map(_begins, ranges)) for ranges in told}) == 1:
+            found += [max(same, key=lambda r: r.end or 0) for same in zip(*told, strict=True)]
         else:
             found.append(SampleRange(step=start, end_step=end))
     return found
+
+
+def _begins(one: SampleRange) -> tuple[int | None, ...]:
+    """All of a range but its end: how short the last step of an epoch is may stay open."""
+    return one.epoch, one.step, one.end_step, one.first
 
 
 def _positions(start: int, end: int, length: EpochLength, one: Counted) -> Iterator[SampleRange]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MOST_TRIED = 4_000  # lengths that are tried, spread evenly where more are possible: then the column says nearly nothing
+MOST_BATCHES = 2**50  # of an epoch; more is no count but damage, and would not fit the arithmetic
+MOST_EPOCHS = 1e9
 MOST_POINTS = 400  # of the column; the last ones bind the length best, the first ones tell the two ways apart
 EXACT = 1e-6  # epochs: a column that was not rounded
 SINGLE = 4e-7  # relative: event files keep float32
-ENOUGH = 8  # points that no length but the true one fits exactly (judgement)
 
 
 @dataclass(frozen=True)
@@ -45,33 +47,32 @@ class EpochLength:
         return clock
 
 
-def epoch_lengths(step: Ints, epoch: Floats, accumulated: int) -> list[EpochLength]:
+def epoch_lengths(step: Ints, epoch: Floats, accumulated: int, rounded: bool = True) -> list[EpochLength]:
     """All lengths of an epoch that an epoch column allows, shortest first; none when it follows no such clock.
 
     step int64[n], rising, from 1; epoch float64[n], NaN where not known; `accumulated` micro-batches make a step.
+    rounded  whether a column of two or four digits may have been rounded to them (0.25, 0.5 may also be exact)
     """
-    known = np.isfinite(epoch) & (step >= 1) & (epoch > 0)
+    known = (step >= 1) & (epoch > 0) & (epoch < MOST_EPOCHS)  # NaN is none of them
     at, clock = step[known], epoch[known]
     if not len(at):
         return []
     rows = np.unique(np.linspace(0, len(at) - 1, MOST_POINTS).astype(np.int64))
     at, clock = at[rows], clock[rows]
-    margin = _rounding(clock)
+    margin = _rounding(clock) if rounded else EXACT
     found = []
     for batches in _possible(float(at[-1]), float(clock[-1]), margin, accumulated):
         for carried in (False, True) if batches % accumulated else (False,):
             length = EpochLength(int(batches), accumulated, carried)
-            off = np.abs(length.clock(at) - clock) - SINGLE * clock
-            if (off <= margin).all():
-                found.append((length, bool((off <= EXACT).all())))
-    exact = [length for length, fits in found if fits and len(at) >= ENOUGH]
-    return exact or [length for length, _ in found]
+            if (np.abs(length.clock(at) - clock) <= margin + SINGLE * clock).all():
+                found.append(length)
+    return found
 
 
 def _possible(step: float, epoch: float, margin: float, accumulated: int) -> Ints:
     """Batches of an epoch that could be: its steps are `step` / `epoch`, but for the rounding and one short step."""
     low, high = step / (epoch + margin), step / max(epoch - margin, 1e-12)
-    first, last = max(1, int(accumulated * (low - 1))), int(np.ceil(accumulated * (high + 1)))
+    first, last = (min(max(1, math.ceil(accumulated * steps)), MOST_BATCHES) for steps in (low - 1, high + 1))
     tried: Ints = np.unique(np.linspace(first, last, min(MOST_TRIED, last - first + 1)).astype(np.int64))
     return tried
 
