@@ -34,7 +34,7 @@ _STEP = re.compile(
 )
 _NUMBERED = re.compile(r"(\d{1,15})[ \t]*(?:[:;|,=][ \t]+|\t)")  # `120: 5, 9`, but not the time 12:30:11
 _METRIC = re.compile(rb"(?<![a-z])(?:loss|acc|accuracy|grad_norm|learning_rate|lr|reward)(?![a-z])")
-_WRAPPING = re.compile(r"^[\s:;,|{}\-–]+|[\s,;{}]+$")
+_BEFORE, _AFTER = " \t:;,|{}-–", " \t,;{}"  # what stands around the text of a line and says nothing
 
 
 @dataclass
@@ -132,8 +132,7 @@ def _worded(line: str) -> tuple[int, str] | None:
     match = _STEP.search(line) or _NUMBERED.match(line)
     if match is None:
         return None
-    rest = _WRAPPING.sub("", line[match.end() :])
-    before = _WRAPPING.sub("", line[: match.start()])
+    before, rest = (part.lstrip(_BEFORE).rstrip(_AFTER) for part in (line[: match.start()], line[match.end() :]))
     # a JSON object may name its step last; before a step in a text stands a time or a level, which says nothing
     text = ", ".join(part for part in (before, rest) if part) if line.startswith("{") else rest or before
     return int(match[1]), text.replace('"', "")

@@ -6,8 +6,10 @@ logs at best: they are no matter of one batch, and a range there would only look
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from curvelab.facts import Facts
-from curvelab.model.finding import Finding, Samples
+from curvelab.model.finding import Finding, SampleRange, Samples
 from curvelab.samples.counts import Counted, counted, is_trainers
 from curvelab.samples.logged import logged_lines
 from curvelab.samples.order import Order, order_of, ranges_of
@@ -30,7 +32,7 @@ def samples_of(facts: Facts, finding: Finding) -> Samples | None:
     doubts = [f"{len(windows) - len(shown)} more episodes are not listed"] if len(windows) > len(shown) else []
     widest = max(end - start + 1 for start, end in shown)
     if widest >= WIDE:
-        doubts.append(f"one logged value is the mean of up to {widest} steps: nothing tells which of them it was")
+        doubts.append(f"one logged value stands for up to {widest} steps: nothing tells which of them it was")
     lines = logged_lines(facts.run.batch_logs, shown)
     if not is_trainers(facts):
         doubts.append("not a log of the Transformers Trainer: how its steps take their samples is not known")
@@ -53,18 +55,17 @@ def samples_of(facts: Facts, finding: Finding) -> Samples | None:
     )
 
 
-def _of_length(ranges: tuple[object, ...], one: Counted, order: Order) -> tuple[str, ...]:
+def _of_length(ranges: Sequence[SampleRange], one: Counted, order: Order) -> tuple[str, ...]:
     """What the length of an epoch leaves open."""
-    if not order.known or one.per_step is None:
+    if not order.known or one.at_once is None or one.per_step is None:
         return ()
     if not order.lengths:
         return ("the log does not tell how long an epoch is",)
-    if all(r.epoch is not None for r in ranges):  # type: ignore[attr-defined]
-        at_end = any(
-            r.end >= length.batches * (one.at_once or 0)  # type: ignore[attr-defined]
-            for r in ranges
-            for length in order.lengths
-        )
-        return ("the last batch of an epoch may be shorter",) if at_end else ()
+    if all(r.end is not None for r in ranges):
+        epoch = min(length.batches for length in order.lengths) * one.at_once
+        if max(r.end or 0 for r in ranges) < epoch:
+            return ()
+        again = "" if one.gpus == 1 else "; with several GPUs it is filled up from the epoch's beginning"
+        return (f"the last batch of an epoch may be shorter{again}",)
     shortest, longest = order.lengths[0].steps, order.lengths[-1].steps
     return (f"the logged epochs are rounded: an epoch has {shortest:,} to {longest:,} steps",)

@@ -2,7 +2,8 @@
 
 What the Trainer of Transformers does (verified against 4.44 and 5.23 on one and on two processes): every epoch has its
 own order; a step takes the next per_device_train_batch_size x processes x accumulation samples of it; the last step of
-an epoch takes what is left. Before 4.46 it was filled up from the next epoch. A resumed run goes on where it was, unless
+an epoch takes what is left, and where several processes share an incomplete batch it is filled up from the epoch's
+beginning. Before 4.46 an accumulation went on over the end of an epoch. A resumed run goes on where it was, unless
 `ignore_data_skip` is set.
 """
 
