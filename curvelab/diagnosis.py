@@ -32,6 +32,7 @@ from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
 from curvelab.model.run import Curve, Run
 from curvelab.patch import patch_of
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
+from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
 from curvelab.steering import steered
 from curvelab.stopping import early_stopping
@@ -142,12 +143,18 @@ def _named(one: Detector, facts: Facts, finding: Finding) -> Finding:
 
 
 def _weighed(finding: Finding, facts: Facts) -> tuple[Finding, str]:
-    """A finding with its causes, and what went wrong with them: a weighing that fails costs no finding."""
+    """A finding with its causes and its samples, and what went wrong with them: neither costs the finding."""
+    failures = []
     try:
-        weighing = weighings().get(finding.pattern)
-        return (msgspec.structs.replace(finding, causes=weighing.weigh(facts, finding)) if weighing else finding), ""
+        if weighing := weighings().get(finding.pattern):
+            finding = msgspec.structs.replace(finding, causes=weighing.weigh(facts, finding))
     except Exception as error:
-        return finding, f"its causes could not be weighed: {type(error).__name__}: {error}"
+        failures.append(f"its causes could not be weighed: {type(error).__name__}: {error}")
+    try:
+        finding = msgspec.structs.replace(finding, samples=samples_of(facts, finding))
+    except Exception as error:
+        failures.append(f"its samples could not be counted: {type(error).__name__}: {error}")
+    return finding, "; ".join(failures)
 
 
 def _advised(one: Detector, facts: Facts, finding: Finding) -> Finding:

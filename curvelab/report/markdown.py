@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from curvelab.model.finding import Finding
+from curvelab.model.finding import Finding, Samples
 from curvelab.model.result import Diagnosis
 from curvelab.report import numerals, places, wording
 from curvelab.report.plain import clean
@@ -102,6 +102,8 @@ def _finding(number: int, finding: Finding) -> list[str]:
     if told:
         lines += ["", "What may lie behind it:", ""]
     lines += [f"- **{escaped(wording.cause(cause))}.** {escaped(wording.evidence(cause), 2000)}" for cause in told]
+    if finding.samples is not None:
+        lines += ["", *_samples(finding.samples)]
     if finding.fixes:
         lines.append("")
     for order, fix in enumerate(finding.fixes, start=1):
@@ -122,6 +124,20 @@ def _patch(diagnosis: Diagnosis) -> list[str]:
     for title, text in texts:
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
         lines += ["", f"{fence}{LANGUAGES.get(title, '')}", text, fence]
+    return lines
+
+
+def _samples(samples: Samples) -> list[str]:
+    """Which data to look at, with the snippet. It stands in a fence of its own, so what it holds is shown as it is."""
+    lines = [f"Look at {escaped('; '.join(wording.sample_ranges(samples)), 1200)}."]
+    told = [one for one in (wording.sample_basis(samples), *samples.doubts) if one]
+    if told:
+        lines[-1] += f" {escaped('; '.join(told), 1200)}."
+    if samples.logged:
+        lines += ["", *(f"- {code(line, 300)}" for line in samples.logged)]
+    if samples.snippet:
+        program = (clean(line, 200).replace("```", "") for line in samples.snippet.splitlines())
+        lines += ["", "```python", *program, "```"]
     return lines
 
 

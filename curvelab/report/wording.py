@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curvelab.model.finding import SEVERITIES, Cause, Change, Cost, Finding, Gap, Severity
+from curvelab.model.finding import SEVERITIES, Cause, Change, Cost, Finding, Gap, Samples, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import numerals
 from curvelab.report.numerals import count, percent, plural
@@ -298,6 +298,25 @@ def remarks(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 def copied(text: str) -> str:
     """A text of several lines for copying: each line cleaned, no line lost."""
     return "\n".join(clean(line, 400) for line in text.splitlines())
+
+
+def sample_ranges(samples: Samples) -> list[str]:
+    """ "steps 131–132: samples 2,080–2,111 of the 1st epoch", one a range; steps alone where no positions are known."""
+    told = []
+    for one in samples.ranges:
+        where = numerals.steps(one.step, one.end_step)
+        if one.epoch is not None and one.first is not None and one.end is not None:
+            where += f": samples {count(one.first)}–{count(one.end - 1)} of the {numerals.ordinal(one.epoch + 1)} epoch"
+        told.append(where)
+    return told
+
+
+def sample_basis(samples: Samples) -> str:
+    """How the positions were counted: "16 samples x 4 accumulated a step, counted from 0 in the epoch's shuffled order"."""
+    if not any(one.epoch is not None for one in samples.ranges):
+        return clean(samples.because, 200)
+    kind = {True: "shuffled order", False: "own order", None: "order"}[samples.shuffled]
+    return f"{clean(samples.because, 200)}, counted from 0 in the {kind} of the epoch"
 
 
 def by_reason(outcomes: Sequence[Outcome], status: str) -> list[tuple[str, list[str]]]:
