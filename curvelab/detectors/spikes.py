@@ -39,7 +39,7 @@ from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, scaled, threshold
 from curvelab.signals.coarse import block_size
 from curvelab.signals.episodes import episodes
-from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_noise
+from curvelab.signals.noise import grain_of, local_sigma, running_median, sigma_of, step_noise
 
 LISTED = 12  # episodes that are named one by one
 GUARD = 0.5  # the local sigma is not taken below this share of the run's (a quiet stretch by chance is no quiet stretch)
@@ -216,7 +216,7 @@ def _far_out(value: np.ndarray, level: np.ndarray, start: float, limits: Thresho
     far &= level <= (1 + CLIMBED) * np.minimum.accumulate(np.where(level > 0, level, np.inf))
     if not far.any():
         return far, None
-    far &= _sigmas(value - level, GUARD, _grain(value)) >= limits.sigmas
+    far &= _sigmas(value - level, GUARD, grain_of(value[:: block_size(len(value), LEVELS)])) >= limits.sigmas
     if value.min() <= 0 or level.min() <= 0:
         return far, None
     relative = _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
@@ -241,12 +241,6 @@ def _beyond_the_tail(
     low = np.sort(relative[usual])[:2]
     reach = -float(low[-1]) if len(low) else 0.0
     return [(a, b) for a, b in found if relative[a : b + 1].max() >= TAIL * reach]
-
-
-def _grain(value: np.ndarray) -> float:
-    """The smallest difference between two values: a log that rounds (0.0001, 0.0002) has no finer noise."""
-    steps = np.diff(np.unique(value[:: block_size(len(value), LEVELS)]))
-    return float(steps.min()) if len(steps) else 0.0
 
 
 def _sigmas(residual: np.ndarray, guard: float, least: float) -> np.ndarray:
