@@ -37,10 +37,14 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.decline import ONE_SIDED, share_seen, usual_fall, widened
 from curvelab.signals.level import MEDIAN_COST, noise_of
-from curvelab.signals.noise import block_medians
+from curvelab.signals.noise import block_medians, step_noise
 
 BLOCKS = 6  # stretches whose medians are compared: long enough to pass over the noise
+LOWEST = 2.0  # standard errors: the lowest of six lies 1.3 of them low by chance alone
+PACE = 2 / 3  # of the fall of a run that learned: in a third of the run alone that is full speed (judgement)
+HIGHEST_START = 1.2  # times ln(vocabulary): an untrained model begins at about it (judgement)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Thresholds:
     fall: float = threshold(
         0.03, unit="of the starting loss", low=0.0, high=1.0, source="judgement",
         meaning="a run that fell by less, its uncertainty included, has barely learned",
+    )  # fmt: skip
+    doubt: float = threshold(
+        0.08, unit="of the starting loss", low=0.0, high=1.0, source="judgement: a run that learns falls by a tenth and more",
+        meaning="largest fall that the noise may hide (one-sided 95 %)",
     )  # fmt: skip
     chance: float = threshold(
         0.85, unit="of ln(vocabulary)", low=0.0, high=1.0, source="judgement: a model that guesses has a loss of ln(V)",
@@ -137,16 +145,19 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     first, end = float(np.median(value[:width])), float(np.median(value[-width:]))
     if first <= 0:
         raise NotApplicable("the loss is zero from the start: nothing is left to learn")
-    noise = noise_of(value)
+    seen, noise = share_seen(usual_fall(step.astype(np.float64)), value), noise_of(value)
     start = facts.start_level if facts.start_level > first + 3 * noise else first  # one noisy first point is no level
-    best = float(block_medians(value, BLOCKS)[1].min())
-    doubt = 2 * MEDIAN_COST * noise * math.sqrt(2 / width)
-    fall = (start - best) / first
+    fall = max(seen.decline, start - first, _fallen_between(value, first, noise, width)) / first
+    unsure = ONE_SIDED * widened(n) * seen.decline_error / first
     chance = _share_of_chance(facts, end)
-    guessing = chance is not None and limits.chance <= chance <= 1.1
-    barely = fall <= limits.fall
-    diverged = end > first + max(0.1 * first, 2 * doubt)
-    if diverged or not (guessing or barely) or (not guessing and _eval_learned(facts, limits)):
+    guessing = chance is not None and limits.chance <= chance <= 1.1 and not _still_falls(facts, limits)
+    barely = fall <= limits.fall and max(0.0, fall) + unsure <= limits.doubt
+    diverged = end > first + max(0.1 * first, 4 * MEDIAN_COST * noise * math.sqrt(2 / width))
+    if diverged or (not guessing and _eval_learned(facts, limits)):
+        return
+    if not (guessing or barely):
+        if fall - unsure <= limits.fall and fall + unsure > limits.doubt:
+            raise NotApplicable(f"too noisy to tell: the noise hides a fall of up to {fall + unsure:.1%} of the starting loss")
         return
     against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
     near = f", {chance:.0%} of ln(vocabulary)" if guessing and chance is not None else ""
@@ -154,7 +165,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=(0.85 if guessing else 0.65) - (0.1 if n < 50 else 0.0),
         metric="train/loss",
-        headline=f"train/loss began at {start:.4g} and ends at {end:.4g}{near}; its best level is {max(0.0, (start - best) / start):.1%} lower",
+        headline=f"train/loss began at {start:.4g} and ends at {end:.4g}{near}; a fall of {max(0.0, fall):.1%}",
         start_step=int(step[0]),
         end_step=int(step[-1]),
         measured=(
@@ -168,13 +179,41 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _fallen_between(value: np.ndarray, first: float, noise: float, width: int) -> float:
+    """How far below its first level the loss surely was on the way, in its own unit: what came back was learned all the same."""
+    best = float(block_medians(value, BLOCKS)[1].min())
+    error = MEDIAN_COST * noise * math.sqrt(1 / width + BLOCKS / len(value))
+    return first - best - LOWEST * error
+
+
 def _share_of_chance(facts: Facts, level: float) -> float | None:
     """The level as a share of ln(vocabulary), the loss of guessing; None when the vocabulary is not in the log."""
     size = facts.setting("vocab_size")
     return level / math.log(size) if isinstance(size, int) and size > 2 else None
 
 
+def _still_falls(facts: Facts, limits: Thresholds) -> bool:
+    """Whether the loss is on its way from the level of guessing: its last third alone falls by most of what counts as learning.
+
+    Or whether that level is no guess: with accumulation, some loggers sum the loss over the micro-batches.
+    """
+    step, value = facts.loss_levels.step, facts.loss_levels.value
+    late = step >= step[-1] - (step[-1] - step[0]) / 3
+    if late.sum() < 4:
+        return False
+    line = share_seen(step[late].astype(np.float64), value[late])
+    if line.decline > max(PACE * limits.fall * float(np.median(value[late])), ONE_SIDED * line.decline_error):
+        return True
+    summed = facts.setting("gradient_accumulation_steps")
+    above = _share_of_chance(facts, facts.start_level)
+    return isinstance(summed, int) and summed > 1 and above is not None and above > HIGHEST_START
+
+
 def _eval_learned(facts: Facts, limits: Thresholds) -> bool:
-    """Whether the eval loss fell clearly more than the train loss did."""
+    """Whether the eval loss fell clearly more than the train loss did: from its first to the later half of its values."""
     evals = facts.eval_loss.value
-    return len(evals) >= 3 and evals[0] > 0 and float(evals[0] - evals.min()) / float(evals[0]) > 1.5 * limits.fall
+    if len(evals) < 3 or evals[0] <= 0:
+        return False
+    later = evals[len(evals) // 2 :]
+    unsure = ONE_SIDED * step_noise(evals) * math.sqrt(1 + MEDIAN_COST**2 / len(later))
+    return float(evals[0] - np.median(later)) - unsure > 1.5 * limits.fall * float(evals[0])

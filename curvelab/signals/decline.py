@@ -23,6 +23,7 @@ EXPONENT = 0.5  # of the power law: training curves have 0.2 to 1, and fall more
 EARLIEST, LATEST = 1e-3, 0.25  # of the time of a fall, when half of it is done: within logs it is not known, and
 # a fall that got no slower foretells no more than one that did (judgement: nothing falls in a straight line for long)
 LEARNS = 0.1  # of the level: what a run that learns at all gains over its length (judgement: underfitting is 3 % and less)
+USUAL_PACE = 10.0  # the length of a run over the time scale of its fall (judgement)
 ONE_SIDED = 1.645  # standard errors, one-sided 95 % of a normal error
 
 
@@ -99,6 +100,16 @@ def share_seen(expected: Floats, value: Floats) -> Share:
     error = line.slope_error * float(np.sqrt((1 + alike) / (1 - alike)))
     reach = float(expected[-1] - expected[0])
     return Share(-line.slope, error, -line.slope * reach, error * reach, len(value))
+
+
+def usual_fall(step: Floats) -> Floats:
+    """The shape of a usual fall over a whole run, float64[n], 0 at the first step and 1 at the last: fast first, slower later.
+
+    Half of it is done in the first sixth; a straight fall and a faster one are both seen in it, nearly in full.
+    """
+    left = (1 + USUAL_PACE * (step - step[0]) / max(1.0, float(step[-1] - step[0]))) ** -EXPONENT
+    shape: Floats = (left[0] - left) / max(1e-12, float(left[0] - left[-1]))
+    return shape
 
 
 def expected_after(step: Floats, value: Floats, start: float, top: float, level: float) -> Floats:
