@@ -2,8 +2,8 @@
 
 What
 ----
-From its start to its best level the train loss falls by a few percent at most over a run that is long enough to tell, and
-eval does not say otherwise. Or it ends close to ln(vocabulary), the loss of a model that guesses.
+The train loss falls by a few percent at most over a run that is long enough to tell, noise included, and eval does not
+say otherwise. Or it ends close to ln(vocabulary), the loss of a model that guesses, and no longer falls.
 
 Why
 ---
@@ -13,7 +13,8 @@ adapters), or labels that carry no information.
 Look-alikes
 -----------
 A short run that is still falling fast. A run that was resumed from a good checkpoint and has little left to gain: its
-loss is far below the level of guessing. A diverged run.
+loss is far below the level of guessing. A diverged run. A loss that is summed over the micro-batches, and lies near the
+level of guessing by chance.
 
 When it is wrong
 ----------------
@@ -137,46 +138,69 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         raise NotApplicable("a preference loss begins at ln 2 and is judged by its rewards")
     if facts.resumed:
         raise NotApplicable("the log begins far from step 0: what was learned before is not in it")
-    step, value = facts.loss_levels.step, facts.loss_levels.value
-    n = len(value)
+    n = len(facts.loss_levels)
     if n < limits.points:
         raise NotApplicable(f"train/loss has {n} measured points, {limits.points:.0f} are needed")
-    width = max(3, n // 10)
+    fall = _fall_of(facts)
+    chance = _share_of_chance(facts, fall.end)
+    guessing = chance is not None and limits.chance <= chance <= 1.1 and not _still_falls(facts, limits)
+    barely = fall.share <= limits.fall and max(0.0, fall.share) + fall.unsure <= limits.doubt
+    if fall.diverged or (not guessing and _eval_learned(facts, limits)):
+        return
+    if guessing or barely:
+        yield _finding(facts, fall, chance, guessing, limits)
+    elif fall.share - fall.unsure <= limits.fall and fall.share + fall.unsure > limits.doubt:
+        raise NotApplicable(f"too noisy to tell: the noise hides a fall of up to {fall.share + fall.unsure:.1%} of the starting loss")
+
+
+def _finding(facts: Facts, fall: Fall, chance: float | None, guessing: bool, limits: Thresholds) -> Finding:
+    step = facts.loss_levels.step
+    against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
+    near = f", {chance:.0%} of ln(vocabulary)" if guessing and chance is not None else ""
+    return Finding(
+        severity="warning",
+        confidence=(0.85 if guessing else 0.65) - (0.1 if len(step) < 50 else 0.0),
+        metric="train/loss",
+        headline=f"train/loss began at {fall.start:.4g} and ends at {fall.end:.4g}{near}; a fall of {max(0.0, fall.share):.1%}",
+        start_step=int(step[0]),
+        end_step=int(step[-1]),
+        measured=(
+            Measured(name="fall", value=fall.share, unit="of the starting loss", threshold=limits.fall, setting="underfitting.fall"),
+            *((against,) if chance else ()),
+        ),
+        evidence=(
+            Span(metric="train/loss", start_step=int(step[0]), end_step=int(step[-1]), label="barely falls"),
+            Level(metric="train/loss", value=fall.start, label=f"start {fall.start:.4g}"),
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fall:
+    """What a loss did from its `start` to its `end`: `share` of the start that it fell by, `unsure` by so much (95 %)."""
+
+    start: float
+    end: float
+    share: float
+    unsure: float
+    diverged: bool
+
+
+def _fall_of(facts: Facts) -> Fall:
+    step, value = facts.loss_levels.step, facts.loss_levels.value
+    width = max(3, len(value) // 10)
     first, end = float(np.median(value[:width])), float(np.median(value[-width:]))
     if first <= 0:
         raise NotApplicable("the loss is zero from the start: nothing is left to learn")
     seen, noise = share_seen(usual_fall(step.astype(np.float64)), value), noise_of(value)
     start = facts.start_level if facts.start_level > first + 3 * noise else first  # one noisy first point is no level
-    fall = max(seen.decline, start - first, _fallen_between(value, first, noise, width)) / first
-    unsure = ONE_SIDED * widened(n) * seen.decline_error / first
-    chance = _share_of_chance(facts, end)
-    guessing = chance is not None and limits.chance <= chance <= 1.1 and not _still_falls(facts, limits)
-    barely = fall <= limits.fall and max(0.0, fall) + unsure <= limits.doubt
-    diverged = end > first + max(0.1 * first, 4 * MEDIAN_COST * noise * math.sqrt(2 / width))
-    if diverged or (not guessing and _eval_learned(facts, limits)):
-        return
-    if not (guessing or barely):
-        if fall - unsure <= limits.fall and fall + unsure > limits.doubt:
-            raise NotApplicable(f"too noisy to tell: the noise hides a fall of up to {fall + unsure:.1%} of the starting loss")
-        return
-    against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
-    near = f", {chance:.0%} of ln(vocabulary)" if guessing and chance is not None else ""
-    yield Finding(
-        severity="warning",
-        confidence=(0.85 if guessing else 0.65) - (0.1 if n < 50 else 0.0),
-        metric="train/loss",
-        headline=f"train/loss began at {start:.4g} and ends at {end:.4g}{near}; a fall of {max(0.0, fall):.1%}",
-        start_step=int(step[0]),
-        end_step=int(step[-1]),
-        measured=(
-            Measured(name="fall", value=fall, unit="of the starting loss", threshold=limits.fall, setting="underfitting.fall"),
-            *((against,) if chance else ()),
-        ),
-        evidence=(
-            Span(metric="train/loss", start_step=int(step[0]), end_step=int(step[-1]), label="barely falls"),
-            Level(metric="train/loss", value=start, label=f"start {start:.4g}"),
-        ),
-    )  # fmt: skip
+    return Fall(
+        start=start,
+        end=end,
+        share=max(seen.decline, start - first, _fallen_between(value, first, noise, width)) / first,
+        unsure=ONE_SIDED * widened(len(value)) * seen.decline_error / first,
+        diverged=end > first + max(0.1 * first, 4 * MEDIAN_COST * noise * math.sqrt(2 / width)),
+    )
 
 
 def _fallen_between(value: np.ndarray, first: float, noise: float, width: int) -> float:
