@@ -303,9 +303,10 @@ def _between_steps(facts: Facts, start: int, end: int, above: float) -> bool:
 def _reached(facts: Facts, flat_from: int, end: int, level: float, margin: float) -> int:
     """The step at which the loss came to its flat level, within its noise; the stretch may begin a little too early."""
     step, value = facts.loss_levels.step, facts.loss_levels.value
-    smooth = running_median(value, 5)
     inside = (step >= flat_from) & (step <= end)
-    away_by = max(3 * SMOOTH_NOISE * step_noise(value[inside]), margin * abs(level))
+    width = max(5, int(inside.sum()) // 20)
+    smooth = running_median(value, width)
+    away_by = max(3 * SMOOTH_NOISE * (5 / width) ** 0.5 * step_noise(value[inside]), margin * abs(level))
     away = np.flatnonzero((np.abs(smooth - level) > away_by) & (step <= (flat_from + end) / 2))
     return int(step[min(away[-1] + 1, len(step) - 1)]) if len(away) else int(step[0])
 
