@@ -72,7 +72,7 @@ def test_noise_has_the_level_that_was_asked_for(kind):
 
 
 def test_few_healthy_runs_are_flagged():
-    """At most 2 % of a small sample; tests/benchmarks/false_alarms.py measures 5,000."""
+    """At most 2 % of a small sample; tests/benchmarks/false_alarms.py measures 6,000."""
     flagged = []
     for name in HEALTHY:
         for seed in range(40):

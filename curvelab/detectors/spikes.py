@@ -3,7 +3,8 @@
 What
 ----
 Single points or short episodes that stand far above the local level and come back: about twice the level, or beyond six
-robust sigmas of the local noise and at least a quarter above the level. One finding lists every episode.
+robust sigmas of the local noise and at least a quarter above the level. Longer episodes, up to 8 % of the run, count when
+they stand half again above it. One finding lists every episode.
 
 Why
 ---
