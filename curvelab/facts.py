@@ -228,9 +228,9 @@ LEVELS = 2000  # points that are enough to judge the level of a metric by (judge
 FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
 
 
-def levels_of(curve: Curve) -> Curve:
-    """A finite curve of no more than LEVELS points: medians of blocks, each at the first step of its block."""
-    size = block_size(len(curve), LEVELS)
+def levels_of(curve: Curve, most: int = LEVELS) -> Curve:
+    """A finite curve of no more than `most` points: medians of blocks, each at the first step of its block."""
+    size = block_size(len(curve), most)
     return curve if size == 1 else Curve.of(curve.metric, curve.step[::size], coarse(curve.value, size))
 
 
