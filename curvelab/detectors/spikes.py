@@ -56,6 +56,7 @@ GUARD = 0.5  # the local sigma is not taken below this share of the run's (a qui
 LOG_GUARD = 1.0  # relative noise does not shrink as the loss falls, so in the logarithm the run's own noise is the least
 LOG_SHARE = 0.8  # of the sigmas on the logarithmic scale, where a jump counts for less than on the linear one
 UNDONE = 0.5  # share of the starting loss: a jump from near zero back to it loses all that was learned, whatever the noise
+SOLVED_HEIGHT = 1.0  # of the local level near zero: definition of the pattern, about twice the level
 NEAR_ZERO = 0.05  # share of the starting loss that is near zero (half of what counts as solved)
 BLOCKS = 150  # stretches whose medians are searched for longer episodes: 8 % of the run are 12 of them, and fit half a window twice
 BROAD = 0.5  # of the local level: a broad bump that is lower is a wave (judgement)
@@ -329,11 +330,13 @@ def _far_out(
     value: Floats, level: Floats, start: float, height: float, sigmas: float, linear: Floats, relative: Floats | None
 ) -> Marks:
     """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not."""
-    far: Marks = (value - level >= height * np.abs(level)) & (value > level) & (linear >= sigmas)
+    solved = level <= NEAR_ZERO * start  # there a jump that does not double the level is nothing that was lost
+    least = np.where(solved, np.maximum(height, SOLVED_HEIGHT), height)
+    far: Marks = (value - level >= least * np.abs(level)) & (value > level) & (linear >= sigmas)
     climbed = level > (1 + CLIMBED) * np.minimum.accumulate(np.where(level > 0, level, np.inf))
-    far &= ~climbed | (level <= NEAR_ZERO * start)
+    far &= ~climbed | solved
     if relative is not None:
-        undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
+        undone = (value >= UNDONE * start) & solved
         far &= relative >= np.where(undone, 0.5, LOG_SHARE) * sigmas
     return far
 

@@ -145,3 +145,13 @@ def test_a_slow_decline_is_healthy_when_it_is_cut_or_thinned():
     loss = slow(1500) * (1 + np.random.default_rng(5).normal(0, 0.02, 1500))
     for part in (loss[:450], loss[:750], loss[:1050], loss[::2], loss[::5], loss + 0.3):
         assert "plateau" not in {finding.pattern for finding in diagnose(synth.run_of(part)).findings}
+
+
+def test_small_bumps_of_a_solved_run_are_no_spikes_and_a_relapse_is_one():
+    n = 120
+    loss = 3.5 * np.exp(-np.arange(n) / 12) + 0.04 + synth.noise(n, 0.001, seed=3)
+    for height, expected in ((0.02, []), (2.0, ["spikes"])):
+        bumped = loss.copy()
+        bumped[[80, 100]] += height
+        found = diagnose(synth.run_of(bumped, every=1)).findings
+        assert [f.pattern for f in found if f.pattern == "spikes"] == expected
