@@ -46,6 +46,7 @@ from curvelab.proposals import raise_rate
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.decline import ONE_SIDED, Floats, Share, expected_after, share_seen, surely_began_at, widened
 from curvelab.signals.level import MEDIAN_COST, noise_of
+from curvelab.signals.line import fit_line
 from curvelab.signals.noise import grain_of, running_median, step_noise
 
 CANDIDATES = 16  # starts of a flat stretch that are tried, spread evenly over the run
@@ -182,6 +183,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         return  # a run that diverged and then stands still is a divergence, unless it is dead
     if _between_steps(facts, start, end, flat.level * (1 + 2 * limits.improvement)):
         return  # what it learned came at the end of an epoch, and the next one is still to come
+    if _margins_grow(facts, start, end):
+        return
     share = (end - start) / max(1, last - first)
     if share < NEARLY * limits.share:
         return  # the stretch began before the loss had come to its level
@@ -304,6 +307,15 @@ def _between_steps(facts: Facts, start: int, end: int, above: float) -> bool:
     step, value = facts.loss_levels.step, facts.loss_levels.value
     before = [value[step <= at][-5:] for at in ends if abs(at - start) <= near]
     return any(len(last) == 5 and float(np.median(last)) > above for last in before)
+
+
+def _margins_grow(facts: Facts, start: int, end: int) -> bool:
+    """Whether a preference run learns all the same: from ln 2 its loss falls by little while the margins grow."""
+    margins = facts.finite("train/rewards/margins").between(start, end)
+    if len(margins) < FEWEST:
+        return False
+    line = fit_line(margins.step.astype(np.float64), margins.value, float(margins.step.mean()))
+    return line.slope > 2 * line.slope_error
 
 
 def _reached(facts: Facts, flat_from: int, end: int, level: float, margin: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from curvelab import synth
 from curvelab.catalogue import detector
 from curvelab.diagnosis import diagnose, look
 from curvelab.facts import Facts
-from curvelab.model.run import Run
+from curvelab.model.run import Curve, Run
 
 SEEDS = range(10)
 Make = Callable[[np.random.Generator], Run]
@@ -155,3 +156,14 @@ def test_small_bumps_of_a_solved_run_are_no_spikes_and_a_relapse_is_one():
         bumped[[80, 100]] += height
         found = diagnose(synth.run_of(bumped, every=1)).findings
         assert [f.pattern for f in found if f.pattern == "spikes"] == expected
+
+
+@pytest.mark.parametrize(("growing", "expected"), [(True, []), (False, ["plateau"])])
+def test_a_preference_run_whose_margins_grow_is_no_plateau(growing, expected):
+    n = 60
+    loss = np.where(np.arange(n) < 4, 0.70, 0.69) + synth.noise(n, 0.0005, seed=1)
+    margins = (np.linspace(0, 0.05, n) if growing else np.zeros(n)) + synth.noise(n, 0.004, seed=2)
+    run = synth.run_of(loss, every=5)
+    logged = {**run.logged, "train/rewards/margins": Curve.of("train/rewards/margins", run.curve("train/loss").step, margins)}
+    found = diagnose(replace(run, logged=logged)).findings
+    assert [f.pattern for f in found if f.pattern == "plateau"] == expected
