@@ -44,7 +44,8 @@ def gather(
     metric_names  logged name -> canonical name, for names of one's own; stronger than what curvelab knows
     """
     gathered = Gathered()
-    for path in _once(_expanded(paths, gathered.errors)):
+    places: list[int] = []  # which of the paths each run is of
+    for number, path in enumerate(_once(_expanded(paths, gathered.errors))):
         try:
             if isinstance(path, str):
                 _gather_url(path, gathered, progress, metric_names or {})
@@ -52,7 +53,8 @@ def gather(
                 _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
-    gathered.runs = _distinct(_each_once(gathered.runs))
+        places += [number] * (len(gathered.runs) - len(places))
+    gathered.runs = _distinct(_each_once(gathered.runs, places))
     gathered.errors = list({(error.path, error.message): error for error in gathered.errors}.values())
     return gathered
 
@@ -127,8 +129,8 @@ def _once(paths: Iterable[Path | str]) -> list[Path | str]:
     return list(found.values())
 
 
-def _each_once(runs: list[Run]) -> list[Run]:
-    """The runs without those all of whose logs are also in another one: paths may overlap (a/b, then a)."""
+def _each_once(runs: list[Run], places: list[int]) -> list[Run]:
+    """The runs without those all of whose logs are also in one of another path: paths may overlap (a/b, then a)."""
     logs = [frozenset((os.path.realpath(log.path), log.identity.get("id")) for log in run.logs) for run in runs]
     holders: dict[tuple[str, str | None], list[int]] = defaultdict(list)
     for i, own in enumerate(logs):
@@ -136,7 +138,7 @@ def _each_once(runs: list[Run]) -> list[Run]:
             holders[log].append(i)
 
     def again(i: int) -> bool:
-        others = [j for j in holders[next(iter(logs[i]))] if j != i] if logs[i] else []
+        others = [j for j in holders[next(iter(logs[i]))] if places[j] != places[i]] if logs[i] else []
         return any(logs[i] < logs[j] or (logs[i] == logs[j] and j < i) for j in others)
 
     return [run for i, run in enumerate(runs) if not again(i)]

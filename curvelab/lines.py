@@ -184,6 +184,11 @@ def named(raw: str, common: str, given: Mapping[str, str]) -> str:
     return given.get(raw, given.get(metric, metric))
 
 
+def _counting(path: Path) -> list[tuple[int, str]]:
+    """A key that puts version_2 before version_10."""
+    return [(int(word), "") if word.isdecimal() and len(word) < 20 else (-1, word) for word in re.split(r"(\d+)", str(path))]
+
+
 def _by_split(logs: Sequence[Log], events: Container[Path]) -> list[list[Log]]:
     """Files in the order of their time, apart for train/ and eval/ sub-folders and for files that lie side by side.
 
@@ -191,7 +196,7 @@ def _by_split(logs: Sequence[Log], events: Container[Path]) -> list[list[Log]]:
     first: its restarts are those of the run.
     """
     found: dict[str, list[Log]] = defaultdict(list)
-    for log in sorted(logs, key=lambda log: (began(log), str(log.path))):
+    for log in sorted(logs, key=lambda log: (began(log), _counting(log.path))):
         found[part_name(log, events) or side(log)].append(log)
     rows = {split: sum(len(series) for log in files for series in log.series) for split, files in found.items()}
     return [found[split] for split in sorted(found, key=lambda split: (-rows[split], split))]

@@ -81,12 +81,15 @@ def _settings(parts: Sequence[Found]) -> list[object]:
 
 
 def _resumed(part: Found, text: str) -> Found:
-    """The same logs, with the word that a new process began them."""
-    logs = []
-    for log in part.logs:
+    """The same logs, with the word that a new process began the first of each format."""
+    logs: dict[Path, Log] = {log.path: log for log in part.logs}
+    begun: set[str] = set()
+    for log in sorted(part.logs, key=lambda log: str(log.path)):  # event files bear their time in their names
         starts = [int(s.order.min()) for s in log.series if len(s)]
-        logs.append(replace(log, restarts=(min(starts),) if starts else ()))
-    return _noted(replace(part, logs=tuple(logs)), text)
+        if starts and log.format not in begun:
+            begun.add(log.format)
+            logs[log.path] = replace(log, restarts=(min(starts),))
+    return _noted(replace(part, logs=tuple(logs.values())), text)
 
 
 def _noted(part: Found, text: str) -> Found:

@@ -253,6 +253,20 @@ def test_a_version_that_goes_on_from_another_one_is_one_run_with_a_seam(tmp_path
     assert any(note.text.startswith("goes on from version_0") for note in run.notes)
 
 
+def test_versions_are_counted_not_spelt(tmp_path):
+    for number, first in ((9, 1), (10, 61), (11, 121)):
+        lightning(tmp_path / f"version_{number}", range(first, first + 59, 2), first // 20)
+    run = load(tmp_path)
+    assert [(seam.step, seam.reached) for seam in run.seams] == [(61, 59), (121, 119)]
+
+
+def test_the_event_files_of_a_resumed_version_have_one_seam(tmp_path):
+    for folder, steps, start in (("version_0", range(60), 1.7e9), ("version_1", range(60, 90), 1.8e9),
+                                 ("version_1", range(90, 120), 1.9e9)):  # fmt: skip
+        write_events(tmp_path / "lightning_logs" / folder, [(s, {"train_loss": 2 - s / 200}) for s in steps], start=start)
+    assert [(seam.step, seam.reached) for seam in load(tmp_path).seams] == [(60, 59)]
+
+
 def test_a_version_resumed_from_before_the_end_overrules_that_end(tmp_path):
     lightning(tmp_path / "version_0", range(1, 60, 2), 0)
     lightning(tmp_path / "version_1", range(51, 120, 2), 2)
