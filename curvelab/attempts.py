@@ -121,7 +121,8 @@ def attempts_of(logs: Sequence[Log]) -> Attempts:
             rewinds = [rewind for rewind in rewinds if rewind not in theirs]
             text = f"steps go back {count} times: several processes wrote it; rows were put in the order of their steps"
             notes.append(Note(level="warning", text=text, file=str(log.path)))
-    places = _places(rewinds, every)
+    begun = [order + offset for log, offset in zip(logs, offsets, strict=True) for order in log.restarts]
+    places = np.union1d(_places(rewinds, every), np.array(begun, dtype=np.int64))
     axis = (main.order, main.step)
     placed = [track for track in apart if not len(places) and _can_be_placed(track, main)]
     if placed:

@@ -47,7 +47,7 @@ def common_name(raw: str) -> str:
         return SAME[plain]
     if _LIGHTNING_RATE.match(name):
         return "train/learning_rate" if not name.endswith(tuple("123456789")) else name
-    split, metric = _split_of(name)
+    split, metric = split_of(name)
     if split is None:
         return name
     if not name.startswith(("train/", "eval/", "test/")):  # the common form already: its rest is the user's own
@@ -96,7 +96,7 @@ def lone_names(names: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _split_of(name: str) -> tuple[str | None, str]:
+def split_of(name: str) -> tuple[str | None, str]:
     """The split that a name's first or last word says, and the rest of the name."""
     first = _FIRST_WORD.match(name)
     if first and first.group(1).lower() in SPLIT_WORDS:

@@ -10,20 +10,23 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curvelab.kinship import CONSOLES, Unit, one_history, same_training
+from curvelab.kinship import CONSOLES, Unit, going_on, one_history, same_training, sharing_points
 from curvelab.model.log import Log
 from curvelab.model.note import Note
-from curvelab.scattered import Found, brought_together
+from curvelab.scattered import MOST_CONSOLES, Found, brought_together
+from curvelab.sides import families, is_chart, of_one_run
 from curvelab.splits import SPLITS, part_name
+from curvelab.versions import resumed_versions
 
 _CHECKPOINT = re.compile(r"^checkpoint-\d+$")
 _WANDB_RUN = re.compile(r"^(offline-)?run-\d{8}_\d{6}-\w+$")
 _HPARAMS = re.compile(r"^\d{9,}(\.\d+)+$")  # Transformers puts its hparams file into <unix time>.<fraction>
 _EVENT_ROOTS = frozenset(("runs", "logs", "log", "tensorboard", "tb", "tb_logs", "events", "tensorboard_logs"))
+_FEW = 100  # logs of one place of which each is compared with each; a run's own folder has no more
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,16 @@ def group(logs: Sequence[Log], root: Path) -> list[Group]:
     taken: set[Path] = set()
     for home, some in members.items():
         runs = _agreeing(_units(some))
+        folders = Counter(log.path.parent for log in some)
         for run in sorted(runs, key=lambda run: min(len(log.path.parts) for log in run)):
-            if len(run) == 1 and run[0].path in shared:
-                groups.append(Found(run[0].path, tuple(run), frozenset((home,)), of_several=True))
+            several = next((log.path for log in run if log.path in shared), None)
+            if several is not None:
+                groups.append(Found(several, tuple(run), frozenset((home,)), of_several=True))
                 continue
-            others = [log for other in runs if other is not run for log in other]
-            place = next(place for place in _places(run, others, home, root) if place not in taken)
+            place = next(place for place in _places(run, folders, home, root) if place not in taken)
             taken.add(place)
             groups.append(Found(place, tuple(run), frozenset((home,))))
-    return sorted(map(_group, brought_together(groups)), key=lambda g: str(g.path))
+    return sorted(map(_group, resumed_versions(brought_together(groups))), key=lambda g: str(g.path))
 
 
 def _group(parts: Sequence[Found]) -> Group:
@@ -68,15 +72,19 @@ def _group(parts: Sequence[Found]) -> Group:
     return Group(parts[0].path, tuple(_without_console(logs)), homes, parts[0].of_several)
 
 
-def _places(run: Sequence[Log], others: Sequence[Log], home: Path, root: Path) -> Iterator[Path]:
-    """Paths that may name a run, the best first: a folder of its own, else its longest log."""
+def _places(run: Sequence[Log], folders: Mapping[Path, int], home: Path, root: Path) -> Iterator[Path]:
+    """Paths that may name a run, the best first: a folder of its own, else its longest log.
+
+    folders   folder -> how many logs of this home lie in it
+    """
     lead = max(run, key=lambda log: sum(map(len, log.series)))
+    own = Counter(log.path.parent for log in run)
     if root != lead.path:
-        if not others:
+        if len(run) == sum(folders.values()):
             yield home
         common = Path(os.path.commonpath([log.path.parent for log in run]))
         for folder in (common, lead.path.parent):
-            if not any(log.path.parent == folder for log in others):
+            if folders.get(folder, 0) <= own[folder]:
                 yield folder
     yield lead.path
     yield from (log.path for log in run)
@@ -119,8 +127,9 @@ def _home_of(log: Log, root: Path, settled: frozenset[Path] = frozenset(), part:
 
 
 def _units(logs: Sequence[Log]) -> list[Unit]:
-    """Logs that are one log by their place alone: event files of one folder, agreeing states, one W&B id."""
+    """Logs that are one log by their place alone: event files of one folder, agreeing states, one W&B id, a name's splits."""
     found: dict[tuple[str, str], list[Log]] = defaultdict(list)
+    kin = families(logs)
     events = {log.path.parent for log in logs if log.format == "tensorboard"}
     for log in sorted(logs, key=lambda log: str(log.path)):
         if log.format == "tensorboard":
@@ -131,9 +140,10 @@ def _units(logs: Sequence[Log]) -> list[Unit]:
         elif log.format == "trainer-state":
             continue
         else:
-            key = log.identity.get("id") or str(log.path)
+            key = log.identity.get("id") or str(kin.get(log.path, log.path))
         found[log.format, key].append(log)
-    return [*_states([log for log in logs if log.format == "trainer-state"]), *map(Unit, map(tuple, found.values()))]
+    units = [some for several in found.values() for some in (of_one_run(several) if is_chart(several[0]) else [several])]
+    return [*_states([log for log in logs if log.format == "trainer-state"]), *map(Unit, map(tuple, units))]
 
 
 def _states(logs: Sequence[Log]) -> list[Unit]:
@@ -155,22 +165,37 @@ def _agreeing(units: Sequence[Unit]) -> list[list[Log]]:
 
     def top(i: int) -> int:
         while parent[i] != i:
-            i = parent[i]
+            parent[i] = i = parent[parent[i]]
         return i
 
-    for i in range(len(units)):
-        for j in range(i):
-            if top(i) != top(j) and same_training(units[i], units[j]):
-                parent[top(i)] = top(j)
+    for i, j in _pairs(units):
+        if top(i) != top(j) and same_training(units[i], units[j]):
+            parent[top(i)] = top(j)
     runs: dict[int, list[Log]] = defaultdict(list)
     for i, unit in enumerate(units):
         runs[top(i)].extend(unit.logs)
     joined = list(runs.values())
-    empty = [run for run in joined if not any(len(s) for log in run for s in log.series)]
-    full = [run for run in joined if run not in empty]
+    empty: list[list[Log]] = []
+    full: list[list[Log]] = []
+    for run in joined:
+        (full if any(len(s) for log in run for s in log.series) else empty).append(run)
     if len(full) == 1:  # files without values (hparams, a header only) belong to the one run that is there
         return [full[0] + [log for run in empty for log in run]]
     return joined
+
+
+def _pairs(units: Sequence[Unit]) -> Iterator[tuple[int, int]]:
+    """Pairs (i, j), j < i, of units that may be one training: all of a few, of many those that an index finds."""
+    if len(units) <= _FEW:
+        found = [(i, j) for i in range(len(units)) for j in range(i)]
+    else:
+        consoles = [i for i, unit in enumerate(units) if unit.format in CONSOLES]
+        others = [i for i, unit in enumerate(units) if unit.format not in CONSOLES]
+        printed = [(i, j) for i in consoles for j in others] if len(consoles) * len(others) <= MOST_CONSOLES else []
+        either = (*going_on(units), *sharing_points([unit.points for unit in units]), *printed)
+        found = sorted({(max(pair), min(pair)) for pair in either})
+    # two runs of charts bear different names, or they contradict each other
+    yield from (pair for pair in found if not all(is_chart(units[i].logs[0]) for i in pair))
 
 
 def _without_console(run: list[Log]) -> list[Log]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,14 +15,16 @@ from curvelab.clean_names import with_clean_names
 from curvelab.files import find
 from curvelab.grouping import Group, group
 from curvelab.joining import join, place_hash
-from curvelab.model.errors import UnreadableError, UsageError
+from curvelab.model.errors import UnreadableError, UsageError, did_you_mean
 from curvelab.model.log import Log
 from curvelab.model.run import Run
 from curvelab.remote.fetching import ONLINE, fetch, is_url
+from curvelab.sides import named_by_files
 from curvelab.sources import Importer, Source
 from curvelab.surroundings import beside_each
 
 Progress = Callable[[str], None]
+_NAMED = 12  # runs that a message lists
 _LONG = 300  # characters of a path that cannot be one, as far as it is shown
 
 
@@ -42,7 +44,8 @@ def gather(
     metric_names  logged name -> canonical name, for names of one's own; stronger than what curvelab knows
     """
     gathered = Gathered()
-    for path in _once(_expanded(paths, gathered.errors)):
+    places: list[int] = []  # which of the paths each run is of
+    for number, path in enumerate(_once(_expanded(paths, gathered.errors))):
         try:
             if isinstance(path, str):
                 _gather_url(path, gathered, progress, metric_names or {})
@@ -50,7 +53,9 @@ def gather(
                 _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
-    gathered.runs = _distinct(gathered.runs)
+        places += [number] * (len(gathered.runs) - len(places))
+    gathered.runs = _distinct(_each_once(gathered.runs, places))
+    gathered.errors = list({(error.path, error.message): error for error in gathered.errors}.values())
     return gathered
 
 
@@ -62,18 +67,28 @@ def discover(*paths: str | Path) -> list[Run]:
     return gathered.runs
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, *, run: str | None = None) -> Run:
     """The one run at a path.
 
-    Raises UnreadableError when nothing there can be read, UsageError when there are several runs.
+    run   its name or id, where there are several (a database, a folder of runs)
+
+    Raises UnreadableError when nothing there can be read, UsageError when there are several runs or none of that name.
     """
     gathered = gather([path])
-    if len(gathered.runs) == 1:
-        return gathered.runs[0]
-    if gathered.runs:
-        names = ", ".join(run.path for run in gathered.runs[:8])
-        raise UsageError(f"{path}: holds {len(gathered.runs)} runs, not one: {names}; name one, or use discover()")
-    raise gathered.errors[0]
+    found = [one for one in gathered.runs if run is None or run in (one.name, one.id)]
+    if len(found) == 1:
+        return found[0]
+    if not gathered.runs:
+        raise gathered.errors[0]
+    names = [one.name for one in gathered.runs]
+    if run is not None:
+        raise UsageError(f'{path}: holds no run "{run}"{did_you_mean(run, names)}; it holds {_listed(names)}')
+    text = f"{path}: holds {len(names)} runs, not one: {_listed(names)}"
+    raise UsageError(f"{text}; name one, as in load(path, run={names[0]!r}), or use discover()")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _expanded(paths: Iterable[str | Path], errors: list[UnreadableError]) -> Iterator[Path | str]:
@@ -114,6 +129,21 @@ def _once(paths: Iterable[Path | str]) -> list[Path | str]:
     return list(found.values())
 
 
+def _each_once(runs: list[Run], places: list[int]) -> list[Run]:
+    """The runs without those all of whose logs are also in one of another path: paths may overlap (a/b, then a)."""
+    logs = [frozenset((os.path.realpath(log.path), log.identity.get("id")) for log in run.logs) for run in runs]
+    holders: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+    for i, own in enumerate(logs):
+        for log in own:
+            holders[log].append(i)
+
+    def again(i: int) -> bool:
+        others = [j for j in holders[next(iter(logs[i]))] if places[j] != places[i]] if logs[i] else []
+        return any(logs[i] < logs[j] or (logs[i] == logs[j] and j < i) for j in others)
+
+    return [run for i, run in enumerate(runs) if not again(i)]
+
+
 def _gather_url(url: str, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
     """Read what a URL names; one part that cannot be had does not stop the others."""
     for fetched in fetch(url, progress):
@@ -141,6 +171,7 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
         except UnreadableError as error:
             errors.append(error)
     by_format = {one.format: one for one in importers()}
+    logs = named_by_files(logs, lambda format_, raw: by_format[format_].names(raw))
     groups = group(logs, path)
     for members, around in zip(groups, beside_each(groups, path), strict=True):
         run = join(members, by_format, metric_names, around.files)
@@ -169,13 +200,15 @@ def read(source: Source, importer: Importer) -> tuple[Log, ...]:
 
 def _distinct(runs: list[Run]) -> list[Run]:
     """Give runs of one id (copies of a W&B run) and runs of one name what tells them apart."""
-    ids: list[str] = []
+    ids: dict[str, None] = {}
+    copies: Counter[str] = Counter()
     for run in runs:
         given = run.id if run.id not in ids else f"{run.id}-{place_hash(run.path)[:6]}"
-        again = 2
+        stem = given
         while given in ids:
-            given, again = f"{run.id}-{place_hash(run.path)[:6]}-{again}", again + 1
-        ids.append(given)
+            copies[stem] += 1
+            given = f"{stem}-{copies[stem] + 1}"
+        ids[given] = None
     told = [run if run.id == id_ else replace(run, id=id_) for run, id_ in zip(runs, ids, strict=True)]
     return [run if run.name == name else replace(run, name=name) for run, name in zip(told, _names(told), strict=True)]
 
@@ -186,15 +219,18 @@ def _names(runs: list[Run]) -> list[str]:
     _tell_apart(names, [f"{run.project}/{run.name}" if run.project else run.name for run in runs])
     places = [Path(run.path) for run in runs]
     folders = [place if place.is_dir() else place.parent for place in places]
-    own = [f"/{p.stem}" if p != f and folders.count(f) > places.count(p) else "" for p, f in zip(places, folders, strict=True)]
+    in_folder, at_place = Counter(folders), Counter(places)
+    own = [f"/{p.stem}" if p != f and in_folder[f] > at_place[p] else "" for p, f in zip(places, folders, strict=True)]
     _tell_apart(names, [name + stem for name, stem in zip(names, own, strict=True)])
+    several = [at_place[place] > 1 for place in places]  # a file of several runs: its folder tells none apart
     for depth in range(1, 8):
-        several = [places.count(place) > 1 for place in places]  # a file of several runs: its folder tells none apart
         above = ["/".join(folder.parts[-depth - 1 :]).replace("//", "/") for folder in folders]
         _tell_apart(names, [n if s else a for n, a, s in zip(names, above, several, strict=True)])
+    taken: set[str] = set()
     for i, name in enumerate(names):
-        if names[:i].count(name):
+        if name in taken:
             names[i] = f"{name}-{runs[i].id[-6:]}"
+        taken.add(names[i])
     return names
 
 

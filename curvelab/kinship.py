@@ -6,10 +6,11 @@ are one.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 
@@ -24,8 +25,16 @@ _PRINTED = 1e-3  # relative: consoles print four digits; two runs of other seeds
 _MOSTLY = 0.9  # share of the printed losses that must be those of the other log; judgement
 _ENOUGH = 3  # equal, differing values at equal steps that make a coincidence unbelievable
 _FRESH = 2  # log distances: a run that was not resumed logs for the first time by then; judgement
-_DONE_AGAIN = 0.5  # share of a log that a resumed run does again at most, when nothing else ties the two; judgement
+_DONE_AGAIN = 0.5  # share of a log that a resumed run does again at most, when its settings are the same; judgement
+_UNTIED = 0.25  # the same where neither has settings: steps that both hold with other values speak against one run
+_LEVEL = 0.1  # share of the loss by which it may be off where one log goes on from another; judgement
+_NOISE = 3.0  # times its noise by which it may be; judgement
+_ENDS = 5  # losses at either side of a gap that are compared
 _GAP = 0.25  # share of a log's length that may be missing between it and what goes on from it; judgement
+
+_KEYS = 64  # first points that runs are looked up by; enough to tell runs apart, few enough for thousands of runs
+_SHARED = 3  # points that two runs must share to be compared at all
+_CROWD = 50  # runs with one and the same point: a loss of exactly 0 or ln 2, which tells nothing; or that one could go on from
 
 _ARGUMENTS = ("learning_rate", "max_steps", "num_train_epochs", "per_device_train_batch_size", "seed", "lr_scheduler_type",
               "output_dir", "gradient_accumulation_steps", "max_grad_norm", "model_type", "vocab_size")  # fmt: skip
@@ -71,6 +80,17 @@ class Unit:
         )
 
     @cached_property
+    def points(self) -> frozenset[tuple[int, bytes]]:
+        """The first values of its curves as (step, float32 bytes): what an equal run has, too."""
+        found: set[tuple[int, bytes]] = set()
+        for step, value in self.curves.values():
+            with np.errstate(over="ignore"):
+                short = value[:_KEYS].astype(np.float32)
+            good = np.isfinite(short) & (short != 0)
+            found |= {(int(s), v.tobytes()) for s, v in zip(step[:_KEYS][good], short[good], strict=True)}
+        return frozenset(found)
+
+    @cached_property
     def arguments(self) -> dict[str, object]:
         merged: dict[str, object] = {}
         for log in self.logs:
@@ -110,13 +130,42 @@ def same_training(one: Unit, other: Unit) -> bool:
     return False
 
 
+def sharing_points(points: Sequence[frozenset[tuple[int, bytes]]]) -> Iterator[tuple[int, int]]:
+    """Pairs of places whose points say that they may be one training, in a time that grows with the points."""
+    owners: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    for i, some in enumerate(points):
+        for point in some:
+            owners[point].append(i)
+    shared = Counter(pair for some in owners.values() if 1 < len(some) <= _CROWD for pair in combinations(sorted(some), 2))
+    yield from (pair for pair, count in shared.items() if count >= min(_SHARED, *(len(points[i]) for i in pair)))
+
+
+def going_on(units: Sequence[Unit]) -> Iterator[tuple[int, int]]:
+    """Pairs of units of one format and equal settings of which one begins where the other could be resumed.
+
+    Of many that could be, those that end nearest to that place: the time grows with the units, not with their pairs.
+    """
+    alike: dict[str, list[tuple[int, _Span]]] = defaultdict(list)
+    for i, unit in enumerate(units):
+        if unit.span is not None:
+            alike[f"{unit.format}{sorted(unit.arguments.items())}"].append((i, unit.span))
+    for some in alike.values():
+        place = np.array([i for i, _ in some])
+        first, last, distance = (np.array([getattr(span, name) for _, span in some]) for name in ("first", "last", "distance"))
+        furthest = last + np.maximum(2 * distance, last - first)
+        for i, span in some:
+            could = np.flatnonzero((first < span.first) & (span.first <= furthest))
+            near = could[np.argsort(np.abs(last[could] - span.first), kind="stable")[:_CROWD]]
+            yield from ((j, i) for j in place[near].tolist())
+
+
 def one_history(one: Log, other: Log) -> bool:
     """Whether two snapshots (trainer states) are of one training: the later one repeats what the earlier one holds.
 
     A run that was resumed from an earlier checkpoint does some steps again: then the beginning is the same, and so are
     the settings, or the greater part.
     """
-    shared, differing = _compared(one, other)
+    shared, differing = compared(one, other)
     if not len(shared) or not len(differing):
         return len(shared) > 0
     agreed = int((np.unique(shared) < differing.min()).sum())
@@ -124,12 +173,7 @@ def one_history(one: Log, other: Log) -> bool:
     return agreed >= _ENOUGH and (alike or 2 * agreed >= len(np.unique(shared)))
 
 
-def differing_values(one: Log, other: Log) -> int:
-    """How many values two logs hold under one name at one step that are not the same."""
-    return len(_compared(one, other)[1])
-
-
-def _compared(one: Log, other: Log) -> tuple[Ints, Ints]:
+def compared(one: Log, other: Log) -> tuple[Ints, Ints]:
     """(the step of each value that both hold under one name, the steps of those that differ)."""
     theirs = {series.name: series for series in other.series}
     shared: list[Ints] = [np.empty(0, np.int64)]
@@ -176,22 +220,49 @@ def _goes_on(first: Unit, second: Unit) -> bool:
     """Whether `second` is the training of `first`, resumed.
 
     It begins inside or after `first`, with its settings. The steps since the checkpoint are done again and have other
-    values. Where the settings do not name one and the same output folder, two more things must hold, or else every two
-    experiments side by side were one: it begins later than a fresh run would, and does only a part of `first` again.
+    values. Where the two are not of one output folder, more must hold, or else every two experiments side by side were
+    one: it begins later than a fresh run would, does only a part of `first` again, and its loss goes on where that was.
     """
     a, b = first.span, second.span
     if a is None or b is None or not a.first < b.first or first.arguments != second.arguments:
         return False
     length = a.last - a.first
-    if "output_dir" in first.arguments:
+    if "output_dir" in first.arguments or first.format == "trainer-state":
         return b.first <= a.last + max(2 * a.distance, length)
     pairs = [_shared(first.curves[name], second.curves[name]) for name in first.curves.keys() & second.curves.keys()]
     if any(len(x) >= _ENOUGH and _equal_beyond_chance(x, y) and _mostly_equal(x, y) for _, x, y in pairs):
         return True
     done_again = max((len(steps) for steps, *_ in pairs), default=0)
-    if b.first <= _FRESH * b.distance or done_again > _DONE_AGAIN * a.count:
+    if b.first <= _FRESH * b.distance or done_again > (_DONE_AGAIN if first.arguments else _UNTIED) * a.count:
         return False
-    return b.first <= a.last + max(2 * a.distance, round(_GAP * length))
+    return b.first <= a.last + max(2 * a.distance, round(_GAP * length)) and _loss_goes_on(first, second)
+
+
+def could_go_on(first: Unit, second: Unit) -> bool:
+    """Whether `second` begins later than a fresh run would, at the end of `first` or not long before it, with such a loss."""
+    a, b = first.span, second.span
+    if a is None or b is None or not a.first < b.first or b.first <= _FRESH * b.distance:
+        return False
+    again = int(np.searchsorted(np.unique(np.concatenate([s for s, _ in first.curves.values()])), b.first))
+    return again >= (1 - _DONE_AGAIN) * a.count and b.first <= a.last + 2 * max(a.distance, b.distance) and _loss_goes_on(first, second)
+
+
+def _loss_goes_on(first: Unit, second: Unit) -> bool:
+    """Whether the loss of `second` begins where that of `first` was at those steps, or ended: off by noise and trend only."""
+    name = next((name for name in _CURVES if name in first.curves and name in second.curves), None)
+    if name is None:
+        return True
+    (steps, values), (later, others) = first.curves[name], second.curves[name]
+    known, also = np.isfinite(values), np.isfinite(others)
+    steps, values, later, others = steps[known], values[known], later[also], others[also]
+    if not len(values) or not len(others):
+        return True
+    overlap = later[0] <= steps[-1]
+    old, new = (values[steps >= later[0]], others[later <= steps[-1]]) if overlap else (values[-_ENDS:], others[:_ENDS])
+    level = float(np.median(old))
+    noise = float(np.median(np.abs(np.diff(values[-4 * _ENDS :])))) if len(values) > 1 else 0.0
+    trend = 0.0 if overlap else abs(float(np.median(values[len(values) // 2 :][:_ENDS])) - level)
+    return abs(float(np.median(new)) - level) <= max(_LEVEL * abs(level), _NOISE * noise, trend)
 
 
 def _mostly_equal(x: Floats, y: Floats) -> bool:

@@ -8,23 +8,19 @@ here, because a copy of a folder is a run of its own.
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from curvelab.kinship import CONSOLES, Unit, same_training
+from curvelab.kinship import CONSOLES, Unit, same_training, sharing_points
 from curvelab.model.log import Log
 
-_KEYS = 64  # first points a run is looked up by; enough to tell runs apart, few enough for thousands of runs
-_SHARED = 3  # points that two runs must share to be compared at all
-_CROWD = 50  # runs with one and the same point: a loss of exactly 0 or ln 2, which tells nothing
 _TOGETHER = 120.0  # seconds between the first logs of two loggers of one process (judgement: W&B starts within a minute)
-_MOST_CONSOLES = 100_000  # pairs of console and run that are compared; a folder of more is no project
+MOST_CONSOLES = 100_000  # pairs of console and run that are compared; a folder of more is no project
 
 # Whose folder names the run: that of the trainer's own log first, that of a job's console last.
 _LEADS = ("trainer-state", "trainer-log", "lightning-csv", "tensorboard")
@@ -53,17 +49,10 @@ class Found:
             by_format[log.format].append(log)
         return tuple(Unit(tuple(logs)) for logs in by_format.values())
 
-    @cached_property
+    @property
     def points(self) -> frozenset[tuple[int, bytes]]:
-        """The first train or eval losses as (step, float32 bytes): what an equal run has, too."""
-        found: set[tuple[int, bytes]] = set()
-        for unit in self.units:
-            for step, value in unit.curves.values():
-                with np.errstate(over="ignore"):
-                    short = value[:_KEYS].astype(np.float32)
-                good = np.isfinite(short) & (short != 0)
-                found |= {(int(s), v.tobytes()) for s, v in zip(step[:_KEYS][good], short[good], strict=True)}
-        return frozenset(found)
+        """The points of all its units."""
+        return frozenset().union(*(unit.points for unit in self.units))
 
     @cached_property
     def began(self) -> float | None:
@@ -99,15 +88,10 @@ def brought_together(runs: Sequence[Found]) -> list[list[Found]]:
 
 def _candidates(runs: Sequence[Found]) -> Iterator[tuple[int, int]]:
     """Pairs of runs that may be one: they share points, or one is a console, which prints rounded values."""
-    owners: dict[tuple[int, bytes], list[int]] = defaultdict(list)
-    for i, run in enumerate(runs):
-        for point in run.points:
-            owners[point].append(i)
-    shared = Counter(pair for some in owners.values() if 1 < len(some) <= _CROWD for pair in combinations(sorted(some), 2))
     consoles = [i for i, run in enumerate(runs) if not run.formats]
     others = [i for i, run in enumerate(runs) if run.formats]
-    yield from (pair for pair, count in shared.items() if count >= min(_SHARED, *(len(runs[i].points) for i in pair)))
-    if len(consoles) * len(others) <= _MOST_CONSOLES:
+    yield from sharing_points([run.points for run in runs])
+    if len(consoles) * len(others) <= MOST_CONSOLES:
         yield from ((i, j) for i in consoles for j in others)
 
 

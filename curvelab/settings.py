@@ -56,11 +56,14 @@ class _Said:
 
 
 def settle(logs: Iterable[Log], files: Iterable[SettingsFile] = ()) -> Settled:
-    """Choose each known hyperparameter from the most trusted file that gives it; unknown names stay in the raw config."""
+    """Choose each known hyperparameter from the most trusted file that gives it; unknown names stay in the raw config.
+
+    logs   the most trusted of one format first, which is that of the latest attempt
+    """
     logs, files = tuple(logs), tuple(files)
     said = _by_name(logs, files)
     chosen = {name: _chosen(name, said[name]) for name in KNOWN if name in said}
-    raw = {origin: values for log in logs for origin, values in log.settings.items()}
+    raw = {origin: values for log in reversed(logs) for origin, values in log.settings.items()}
     raw |= {one.origin: one.stated.raw for one in files if one.stated.raw and one.origin not in raw}
     config = {name: Setting(one.value, one.origin) for name, one in chosen.items()}
     return Settled(config, raw, tuple(_disagreements(said, chosen)))

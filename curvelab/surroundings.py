@@ -10,7 +10,8 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,18 +39,26 @@ def beside_each(groups: Sequence[Group], root: Path) -> list[Surroundings]:
     """What stands beside each run that was found at `root`, in their order."""
     folder = _Folders(root)
     near = [_folders(group, root) for group in groups]
-    homes = [group.homes for group in groups]
-    direct = [{log.path.parent for log in group.logs} for group in groups]
+    homes = _owners(group.homes for group in groups)
+    direct = _owners({log.path.parent for log in group.logs} for group in groups)
     found = []
     for i, places in enumerate(near):
         mine: list[Path] = []
         shared: list[Path] = []
         for place in places:
-            owners = [j for j, folders in enumerate(direct) if place in folders]
-            owners = owners or [j for j, folders in enumerate(homes) if place in folders] or [i]
+            owners = direct.get(place) or homes.get(place) or {i}
             if i in owners:
-                (mine if owners == [i] else shared).append(place)
+                (mine if owners == {i} else shared).append(place)
         found.append(_read(mine, shared, groups[i], folder))
+    return found
+
+
+def _owners(folders: Iterable[Iterable[Path]]) -> dict[Path, set[int]]:
+    """Folder -> the places of those that have it."""
+    found: dict[Path, set[int]] = defaultdict(set)
+    for i, some in enumerate(folders):
+        for folder in some:
+            found[folder].add(i)
     return found
 
 

@@ -11,7 +11,9 @@ import pytest
 from events import write_events
 from states import SAMPLES, state_of
 
+from curvelab import grouping
 from curvelab.ingest import discover, load
+from curvelab.model.log import Log, RawSeries
 
 ARGS = {"output_dir": "out/run", "learning_rate": 1e-4, "seed": 1, "max_steps": 2000}
 
@@ -177,6 +179,124 @@ def test_the_state_of_a_run_ties_its_attempts(tmp_path):
     write_events(tmp_path / "runs" / "second", rows[10:], start=1.8e9)
     written(tmp_path / "trainer_state.json", state_of(losses))
     assert [run.points for run in discover(tmp_path)] == [100]
+
+
+def table(path: Path, rows, head: str = "step,loss") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{head}\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
+
+
+def curve(steps, level: float, slope: float, seed: int):
+    noise = np.random.default_rng(seed).uniform(0, 0.11, len(steps))
+    return [(step, level - slope * step + one) for step, one in zip(steps, noise, strict=True)]
+
+
+def test_logs_that_disagree_over_much_of_their_steps_are_two_runs(tmp_path):
+    table(tmp_path / "baseline.csv", curve(range(10, 1001, 10), 3.0, 5e-4, 1))
+    table(tmp_path / "lr_x10.csv", curve(range(610, 1601, 10), 2.6, 3e-4, 2))
+    assert [(run.name, run.points, run.seams) for run in discover(tmp_path)] == [("baseline", 100, ()), ("lr_x10", 100, ())]
+
+
+def test_two_seeds_whose_logs_begin_late_are_two_runs(tmp_path):
+    """Of one level, as far as noise lets see."""
+    table(tmp_path / "seed1.csv", curve(range(1000, 9001, 100), 0.5, 0.0, 1))
+    table(tmp_path / "seed2.csv", curve(range(5200, 13001, 100), 0.5, 0.0, 2))
+    assert [run.name for run in discover(tmp_path)] == ["seed1", "seed2"]
+
+
+def test_a_log_that_begins_at_another_level_is_a_run_of_its_own(tmp_path):
+    for name, steps, level, slope in (("expA", range(10, 1001, 10), 3.0, 5e-4), ("expB", range(900, 5001, 10), 1.0, 1e-4)):
+        rows = [(step, {"train/loss": value}) for step, value in curve(steps, level, slope, len(steps))]
+        write_events(tmp_path / "runs" / name, rows, start=1.7e9 + len(steps))
+    assert [(run.name, run.seams) for run in discover(tmp_path)] == [("expA", ()), ("expB", ())]
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_the_index_of_a_full_folder_finds_what_comparing_all_finds(tmp_path, monkeypatch, few):
+    monkeypatch.setattr(grouping, "_FEW", few)
+    losses = noisy(100, 1)
+    rows = [(10 * (i + 1), {"train/loss": loss}) for i, loss in enumerate(losses)]
+    write_events(tmp_path / "runs" / "first", rows[:60])
+    write_events(tmp_path / "runs" / "second", [(s, {"train/loss": v["train/loss"] + 0.01}) for s, v in rows[55:]], start=1.8e9)
+    written(tmp_path / "trainer_state.json", state_of(losses[:60], finished=False))
+    for seed in (2, 3):
+        write_events(tmp_path / "runs" / f"other{seed}", [(s, {"train/loss": 9.0 + seed}) for s, _ in rows], start=1.9e9 + seed)
+    assert sorted(run.points for run in discover(tmp_path)) == [100, 100, 100]
+
+
+def test_a_folder_of_many_runs_compares_few_pairs(monkeypatch):
+    logs = [
+        Log(Path(f"/p/{i}.csv"), "csv-table", (RawSeries("loss", np.arange(9), np.random.default_rng(i).random(9), np.arange(9)),))
+        for i in range(300)
+    ]
+    compared = []
+    monkeypatch.setattr(grouping, "same_training", lambda one, other: compared.append((one, other)))
+    assert len(grouping.group(logs, Path("/p"))) == 300
+    assert len(compared) < 300
+
+
+# Lightning's versions
+
+
+def lightning(folder: Path, steps: range, epoch: int, *, settings: str = "lr: 0.01\n", level: float = 2.0) -> None:
+    rows = [(epoch + i // 10, step, level - step / 200) for i, step in enumerate(steps)]
+    table(folder / "metrics.csv", rows, "epoch,step,train_loss")
+    (folder / "hparams.yaml").write_text(settings)
+
+
+def test_a_version_that_goes_on_from_another_one_is_one_run_with_a_seam(tmp_path):
+    lightning(tmp_path / "version_0", range(1, 60, 2), 0)
+    lightning(tmp_path / "version_1", range(61, 120, 2), 3)
+    run = load(tmp_path)
+    assert (run.name, run.points, run.last_step) == ("version_0", 60, 119)
+    assert [(seam.step, seam.reached) for seam in run.seams] == [(61, 59)]
+    assert any(note.text.startswith("goes on from version_0") for note in run.notes)
+
+
+def test_versions_are_counted_not_spelt(tmp_path):
+    for number, first in ((9, 1), (10, 61), (11, 121)):
+        lightning(tmp_path / f"version_{number}", range(first, first + 59, 2), first // 20)
+    run = load(tmp_path)
+    assert [(seam.step, seam.reached) for seam in run.seams] == [(61, 59), (121, 119)]
+
+
+def test_the_event_files_of_a_resumed_version_have_one_seam(tmp_path):
+    for folder, steps, start in (("version_0", range(60), 1.7e9), ("version_1", range(60, 90), 1.8e9),
+                                 ("version_1", range(90, 120), 1.9e9)):  # fmt: skip
+        write_events(tmp_path / "lightning_logs" / folder, [(s, {"train_loss": 2 - s / 200}) for s in steps], start=start)
+    assert [(seam.step, seam.reached) for seam in load(tmp_path).seams] == [(60, 59)]
+
+
+def test_a_version_resumed_from_before_the_end_overrules_that_end(tmp_path):
+    lightning(tmp_path / "version_0", range(1, 60, 2), 0)
+    lightning(tmp_path / "version_1", range(51, 120, 2), 2)
+    run = load(tmp_path)
+    assert [(seam.step, seam.reached) for seam in run.seams] == [(51, 59)]
+    assert run.points == 60
+
+
+def test_fresh_versions_stay_apart(tmp_path):
+    for i in range(3):
+        lightning(tmp_path / f"version_{i}", range(1, 60 + 40 * i, 2), 0)
+    assert [run.name for run in discover(tmp_path)] == ["version_0", "version_1", "version_2"]
+
+
+@pytest.mark.parametrize("other", [{"settings": "lr: 0.5\n"}, {}])
+def test_a_version_that_may_go_on_from_another_one_says_so(tmp_path, other):
+    """Its settings differ, or two versions end where it begins."""
+    lightning(tmp_path / "version_0", range(1, 60, 2), 0)
+    if not other:
+        lightning(tmp_path / "version_1", range(1, 60, 2), 0)
+    lightning(tmp_path / "version_2", range(61, 120, 2), 3, **other)
+    *_, last = discover(tmp_path)
+    assert (last.name, last.first_step) == ("version_2", 61)
+    assert any("seems to go on from version_0" in note.text for note in last.notes)
+
+
+def test_a_version_with_another_loss_does_not_go_on(tmp_path):
+    lightning(tmp_path / "version_0", range(1, 60, 2), 0)
+    lightning(tmp_path / "version_1", range(61, 120, 2), 3, level=9.0)
+    assert [len(run.notes) for run in discover(tmp_path)] == [0, 0]
 
 
 # Logs of one training in several places

@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from states import state_of
+from states import SAMPLES, state_of
 
 from curvelab.importers.tensorboard import read as tensorboard
 from curvelab.importers.trainer_state import read as trainer_state
@@ -56,9 +56,35 @@ def test_checkpoints_of_one_run_are_one_run_and_the_longest_wins(tmp_path):
     assert [(r.name, r.points) for r in runs] == [("run", 30)]
 
 
-def test_different_paths_are_never_merged(write_state):
-    path = write_state("alpha")
-    assert len(gather([path, path.parent]).runs) == 2
+def test_different_paths_are_never_merged(write_state, tmp_path):
+    one, other = write_state("alpha"), write_state("beta")
+    shutil.copy(one, other)
+    assert len(gather([one.parent, other.parent]).runs) == 2
+
+
+@pytest.mark.parametrize("paths", [("a", "."), (".", "a"), ("a/trainer_state.json", "a"), (".", "a", "b", ".")])
+def test_overlapping_paths_give_each_run_once(write_state, tmp_path, paths):
+    write_state("a"), write_state("b")
+    found = [run.name for run in discover(*(tmp_path / path for path in paths))]
+    assert sorted(found) == (["a", "b"] if "." in paths else ["a"])
+
+
+def test_of_overlapping_paths_the_fuller_run_counts(write_state, tmp_path):
+    """A run whose other logs lie outside the narrower path."""
+    shutil.copytree(SAMPLES / "overfitting", tmp_path / "a")
+    narrow = next((tmp_path / "a").rglob("trainer_state.json"))
+    (run,) = discover(narrow, tmp_path)
+    assert "+" in run.format
+
+
+def test_one_of_several_runs_is_loaded_by_its_name_or_id(write_state, tmp_path):
+    write_state("a"), write_state("b", losses=[1.0, 2.0])
+    with pytest.raises(UsageError, match=r"holds 2 runs, not one: a, b; name one, as in load\(path, run='a'\)"):
+        load(tmp_path)
+    assert load(tmp_path, run="b").points == 2
+    assert load(tmp_path, run=load(tmp_path / "b").id).name == "b"
+    with pytest.raises(UsageError, match=r'no run "aa".* it holds a, b'):
+        load(tmp_path, run="aa")
 
 
 def test_names_are_short_and_unique(write_state, tmp_path):

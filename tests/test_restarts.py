@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from events import write_events
@@ -15,6 +17,56 @@ def losses(steps, tag: str = "train/loss", start: float = 3.0):
 
 def said(run, word: str) -> list[str]:
     return [note.text for note in run.notes if word in note.text]
+
+
+# Parts of a run that count their own steps
+
+
+def test_a_restart_of_train_leaves_the_evals_of_the_later_attempt(tmp_path):
+    """eval/ goes back nowhere: which attempt an eval is of, its time tells."""
+    write_events(tmp_path / "train", losses(range(10, 211, 10), "loss"))
+    write_events(tmp_path / "train", losses(range(110, 401, 10), "loss"), start=1.7001e9)
+    write_events(tmp_path / "eval", losses((100, 200), "loss"))
+    write_events(tmp_path / "eval", losses((300, 400), "loss"), start=1.7001e9)
+    run = load(tmp_path)
+    assert [(seam.step, seam.reached) for seam in run.seams] == [(110, 210)]
+    assert run.logged["eval/loss"].segment.tolist() == [0, 0, 1, 1]
+    assert run.curve("eval/loss").step.tolist() == [100, 300, 400]
+
+
+def test_evals_that_go_back_alone_overrule_no_train_loss(tmp_path):
+    write_events(tmp_path / "train", losses(range(10, 401, 10), "loss"))
+    write_events(tmp_path / "eval", losses((100, 200), "loss"))
+    write_events(tmp_path / "eval", losses((200, 300), "loss", start=2.0), start=1.7001e9)
+    run = load(tmp_path)
+    assert run.seams == ()
+    assert len(run.curve("train/loss")) == 40
+    assert run.curve("eval/loss").value.tolist() == pytest.approx([3.0, 2.0, 1.9995])
+
+
+def test_a_second_training_in_the_same_folder_is_called_so(tmp_path):
+    """A logdir is one run and the later attempt counts, but this one was not resumed."""
+    for start, level in ((1.7e9, 3.0), (1.8e9, 2.9)):
+        rows = [(step, {"train/loss": level * 0.97**step + 0.3}) for step in range(200)]
+        write_events(tmp_path, rows, start=start)
+    run = load(tmp_path)
+    assert [(seam.step, seam.reached) for seam in run.seams] == [(0, 199)]
+    (note,) = said(run, "a second training was written into the same folder")
+    assert "200 rows of the earlier one are overruled" in note
+
+
+def test_a_resume_from_the_beginning_of_a_flat_loss_is_no_second_training(tmp_path):
+    write_events(tmp_path, losses(range(10, 600, 10)))
+    write_events(tmp_path, losses(range(310, 700, 10), start=2.985), start=1.8e9)
+    assert not said(load(tmp_path), "second training")
+
+
+def test_the_metrics_of_one_eval_set_bear_one_name(write_state):
+    log = [{"loss": 2.0, "step": step} for step in (10, 20)]
+    log += [{"eval_dev_loss": 2.0, "eval_dev_runtime": 1.0, "eval_accuracy": 0.5, "step": 20}]
+    path = write_state("run")
+    path.write_text(json.dumps({"log_history": log}))
+    assert load(path).metrics == ("eval/accuracy", "eval/dev/loss", "eval/dev/runtime", "train/loss")
 
 
 # Axes of their own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,6 +92,7 @@ def _file(log: Log, verified: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "path": str(log.path),
         "format": log.format,
+        "run": log.identity.get("name"),
         "tags": tags,
         "skipped": dict(log.skipped),
         "damage": [msgspec.to_builtins(note) for note in log.damage],
@@ -121,16 +123,25 @@ def _run(run: Run) -> dict[str, Any]:
 
 
 def _text(report: dict[str, Any]) -> Iterator[str]:
-    for file in report["files"]:
-        yield from _file_text(file)
+    for _, runs in groupby(report["files"], key=lambda file: file["path"]):
+        yield from _file_text(list(runs))
         yield ""
     for run in report["runs"]:
         yield from _run_text(run)
         yield ""
 
 
-def _file_text(file: dict[str, Any]) -> Iterator[str]:
-    yield f"{clean(file['path'])}: {file['format']}"
+def _file_text(logs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What one file holds, under one heading: its log, or that of each run in it."""
+    several = f", {_counted(len(logs), 'run')}" if len(logs) > 1 else ""
+    yield f"{clean(logs[0]['path'])}: {logs[0]['format']}{several}"
+    for log in logs:
+        if several:
+            yield f"  run {clean(log['run'] or '?')}"
+        yield from _log_text(log)
+
+
+def _log_text(file: dict[str, Any]) -> Iterator[str]:
     rows = [("tag", "count", "first step", "last step")]
     for name, tag in file["tags"].items():
         rows.append((clean(name), f"{tag['count']:,}", _number(tag["first_step"]), _number(tag["last_step"])))

@@ -160,7 +160,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         return
     if len(facts.loss) < 2 * FEWEST:
         raise NotApplicable("the run was restarted, but too few logs lie around the seam to compare")
-    repeated = sum(max(0, seam.reached - seam.step + 1) for seam in seams)
+    origins = [_checkpoint(facts, seam) for seam in seams]
+    repeated = sum(
+        max(0, seam.reached - (seam.step - 1 if origin is None else origin))
+        for seam, origin in zip(seams, origins, strict=True)
+    )
     losses = [(seam, jump) for seam in seams if (jump := _loss_jump(facts, seam)) is not None]
     loud = [(s, j) for s, j in losses if abs(j.sigmas) >= limits.sigmas and abs(j.size) >= limits.jump * abs(j.before)]
     rates = [
@@ -171,26 +175,19 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     said = [f"the loss jumped from {j.before:.4g} to {j.after:.4g} at step {s.step}" for s, j in loud]
     said += [f"the learning rate jumped to {times:.3g} times what it was at step {s.step}" for s, times in rates]
     where = ", ".join(str(s.step) for s in seams)
+    known = ", ".join(f"checkpoint-{origin}" for origin in origins if origin is not None)
+    twice = f"{repeated} steps were done twice" + (f" (from {known})" if known else "")
     yield Finding(
         severity="warning" if said else "info",
         confidence=0.8 if said else 0.9,
         metric="train/loss" if loud or not rates else "train/learning_rate",
         headline=f"restarted at step {where}; "
-        + ("; ".join(said) if said else f"{repeated} steps were done twice, {_otherwise(losses)}"),
+        + ("; ".join(said) if said else f"{twice}, {_otherwise(losses, limits)}"),
         start_step=seams[0].step,
         end_step=max(max(s.reached, s.step) for s in seams),
         measured=(
             Measured(name="repeated", value=float(repeated), unit="steps"),
-            *(
-                Measured(
-                    name="loss_jump",
-                    value=j.size / abs(j.before) if j.before else 0.0,
-                    unit="of the loss before",
-                    threshold=limits.jump,
-                    setting="resume-seam.jump",
-                )
-                for _, j in losses[:1]
-            ),
+            *(_measured(jump, limits) for _, jump in (loud or losses)[:1]),
             *(
                 Measured(
                     name="rate_jump",
@@ -208,8 +205,43 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     )
 
 
-def _otherwise(losses: list[tuple[Seam, Jump]]) -> str:
-    return "loss and learning rate go on as before" if losses else "with too few logs around the seam to compare them"
+def _checkpoint(facts: Facts, seam: Seam) -> int | None:
+    """The checkpoint that a restart went on from: the last one known before its first log, at most one log before it."""
+    steps = np.unique(facts.run.logged["train/loss"].step)
+    apart = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
+    return max((step for step in facts.run.checkpoint_steps if seam.step - apart <= step < seam.step), default=None)
+
+
+def _noisy(jump: Jump, limits: Thresholds) -> bool:
+    """Whether a jump is large but does not stand out from the noise, and so is no proof of anything."""
+    return abs(jump.size) >= limits.jump * abs(jump.before) and abs(jump.sigmas) < limits.sigmas
+
+
+def _measured(jump: Jump, limits: Thresholds) -> Measured:
+    """The jump of the loss; how clear it is where that is what decided."""
+    if _noisy(jump, limits):
+        return Measured(
+            name="loss_jump_sigmas",
+            value=abs(jump.sigmas),
+            unit="standard errors",
+            threshold=limits.sigmas,
+            setting="resume-seam.sigmas",
+        )
+    return Measured(
+        name="loss_jump",
+        value=jump.size / abs(jump.before) if jump.before else 0.0,
+        unit="of the loss before",
+        threshold=limits.jump,
+        setting="resume-seam.jump",
+    )
+
+
+def _otherwise(losses: list[tuple[Seam, Jump]], limits: Thresholds) -> str:
+    if not losses:
+        return "with too few logs around the seam to compare them"
+    if any(_noisy(jump, limits) for _, jump in losses):
+        return "the loss goes on within its noise"
+    return "loss and learning rate go on as before"
 
 
 def _loss_jump(facts: Facts, seam: Seam) -> Jump | None:

@@ -21,7 +21,7 @@ Limits
 ------
 Recognition is cautious, since most CSV files are data: a column that counts and goes up, and another that holds
 numbers; with an epoch alone its name must speak of training. A chart over time and not over steps is refused with a
-message. 20,000 columns. Two chart exports of one run are two runs: nothing in them says that they belong together.
+message. 20,000 columns. Charts of one folder that name one run are joined, unless they contradict each other.
 
 Sources
 -------
@@ -103,7 +103,7 @@ def _chart(source: Source) -> list[Log]:
                 path=source.path,
                 format="csv-table",
                 series=columns.series(),
-                identity={"id": hashlib.sha256(f"{source.path}|{run}".encode()).hexdigest()[:12], "name": run},
+                identity={"id": hashlib.sha256(f"{source.path.parent}|{run}".encode()).hexdigest()[:12], "name": run},
                 names=whole_file_names(columns.names),
                 skipped=columns.skipped,
                 notes=notes,

@@ -130,11 +130,12 @@ def _salvaged(source: Source, text: str, why: str) -> tuple[dict[str, Any], list
         if scalar:
             state[key] = float(scalar.group(1)) if "." in scalar.group(1) else int(scalar.group(1))
     gaps = [gap for gap in found.gaps if gap.end > found.begin]
+    mean = (found.end - found.begin - sum(gap.end - gap.start for gap in gaps)) / max(1, len(found.items))
     gaps = gaps or [Gap(found.begin, found.begin)]  # the list is whole: the damage lies elsewhere in the file
     notes = [
         Note(
             level="warning",
-            text=f"cut or damaged{f' ({why})' if gap is gaps[0] else ''}; {_dropped(text, gap)}"
+            text=f"cut or damaged{f' ({why})' if gap is gaps[0] else ''}; {_dropped(text, gap, mean)}"
             f"{len(found.items)} complete entries kept",
             file=str(source.path),
             line=text.count("\n", 0, gap.start) + 1,
@@ -146,9 +147,10 @@ def _salvaged(source: Source, text: str, why: str) -> tuple[dict[str, Any], list
     return state, notes
 
 
-def _dropped(text: str, gap: Gap) -> str:
+def _dropped(text: str, gap: Gap, mean: float) -> str:
+    """What lay in a gap, in bytes and in entries: those whose step can still be read, or as many as `mean` characters give."""
     size = len(text[gap.start : gap.end].encode("utf-8", "surrogatepass"))
-    count = max(1, text.count('"step"', gap.start, gap.end))
+    count = max(1, text.count('"step"', gap.start, gap.end), int((gap.end - gap.start) / max(1.0, mean)))
     return f"{size:,} bytes (about {count} {'entry' if count == 1 else 'entries'}) dropped, " if size else ""
 
 

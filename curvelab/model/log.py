@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,11 @@ class RawSeries:
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def take(self, rows: NDArray[Any]) -> RawSeries:
+        """The rows of a boolean mask or an index array, as a new series."""
+        names = ("step", "value", "order", "wall_time", "epoch", "tokens", "native_step")
+        return replace(self, **{name: values[rows] for name in names if (values := getattr(self, name)) is not None})
 
 
 @dataclass(frozen=True, eq=False)

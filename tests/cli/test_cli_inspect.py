@@ -18,7 +18,7 @@ def test_json_tells_files_runs_and_errors(call, state):
     told = answer.json()
     assert list(told) == ["schema", "curvelab", "files", "runs", "errors"]
     (file,) = told["files"]
-    assert set(file) == {"path", "format", "tags", "skipped", "damage", "verified"}
+    assert set(file) == {"path", "format", "run", "tags", "skipped", "damage", "verified"}
     assert (file["path"], file["format"]) == (str(state), "trainer-state")
     assert file["tags"]["loss"] == {"count": 40, "first_step": 5, "last_step": 200}
     assert file["tags"]["eval_loss"] == {"count": 4, "first_step": 50, "last_step": 200}
@@ -36,6 +36,14 @@ def test_text_tells_the_same(call, write_state):
     assert f"{state}: trainer-state" in answer.out
     assert "skipped: time, 1 value that is no number" in answer.out
     assert "train/loss" in answer.out
+
+
+def test_a_file_of_several_runs_has_one_heading(call, tmp_path):
+    chart = tmp_path / "chart.csv"
+    chart.write_text("Step,a - loss,a - loss__MIN,b - loss,b - loss__MIN\n" + "".join(f"{i},1,1,2,2\n" for i in range(9)))
+    out = call("inspect", chart).out
+    assert out.count(f"{chart}: csv-table") == 1
+    assert f"{chart}: csv-table, 2 runs\n  run a\n" in out
 
 
 def test_damage_is_told(call, state):

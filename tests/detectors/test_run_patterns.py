@@ -410,6 +410,25 @@ def test_a_clean_resume_is_information():
     assert measured(finding, "repeated") == 46  # steps 255 to 300
 
 
+def test_steps_done_twice_are_counted_from_the_checkpoint():
+    """The first log after a resume from checkpoint-250 is at step 255: steps 251 to 300 were done twice."""
+    finding = found("resume-seam", replace(resumed(), checkpoint_steps=(100, 250)))
+    assert finding is not None
+    assert measured(finding, "repeated") == 50
+    assert "50 steps were done twice (from checkpoint-250)" in finding.headline
+
+
+def test_a_jump_that_the_noise_explains_is_not_denied_by_a_measurement():
+    run = resumed()
+    rows = run.logged["train/loss"]
+    noisy = replace(rows, value=rows.value + synth.noise(len(rows), 1.0, seed=4) + 0.5 * (rows.segment == 1))
+    finding = found("resume-seam", replace(run, logged={**run.logged, "train/loss": noisy}))
+    assert finding is not None
+    assert "the loss goes on within its noise" in finding.headline
+    assert "loss_jump" not in {m.name for m in finding.measured}
+    assert measured(finding, "loss_jump_sigmas") < 5
+
+
 @pytest.mark.parametrize("jump", [0.6, -0.5])
 def test_a_jump_of_the_loss_at_the_seam(jump):
     finding = found("resume-seam", resumed(loss_jump=jump))
