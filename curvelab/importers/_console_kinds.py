@@ -9,7 +9,8 @@ from curvelab.importers._lines import Lines, Tally
 from curvelab.sources import Source
 
 GLOBS = ("*.log", "*.txt", "*.out", "*.log.gz")
-_SEARCHED = 1024**2  # bytes: much is printed before the first loss
+_SEARCHED = (1024**2, 8 * 1024**2)  # bytes from the beginning: much is printed before the first loss
+_SEARCHED_LAST = 1024**2  # bytes from the end, where nothing was found before
 _ENOUGH = 2  # lines that make a console log: one alone may be a quotation in a text
 _LONGEST = 20_000  # characters of a line that are looked at
 
@@ -32,9 +33,17 @@ _PIECE = re.compile(
 
 
 def kind_of(source: Source) -> Kind | None:
-    """The console format of a text file, by the lines in its first megabyte."""
+    """The console format of a text file, by its first lines that bear metrics, or by its last ones."""
+    for limit in _SEARCHED:
+        kind = _kind_of_lines(source.first(limit), source)
+        if kind or source.size <= limit:
+            return kind
+    return _kind_of_lines(source.last(_SEARCHED_LAST), source)
+
+
+def _kind_of_lines(raw: bytes, source: Source) -> Kind | None:
     dicts = losses = 0
-    for _, line in Lines(source.first(_SEARCHED), Tally(source.path)):
+    for _, line in Lines([raw], Tally(source.path)):
         if trainer_dicts(line):
             dicts += 1
         elif loss_line(line) is not None:

@@ -9,7 +9,7 @@ from functools import partial
 from curvelab.importers._axes import AxisReader, axes_of
 from curvelab.importers._common_names import whole_file_names
 from curvelab.importers._csv_rows import CsvTable
-from curvelab.importers._lines import Tally, text_of
+from curvelab.importers._lines import Tally, lines_of
 from curvelab.importers._metric_columns import MetricColumns
 from curvelab.importers._table_notes import axis_notes, value_notes
 from curvelab.model.errors import UnreadableError
@@ -56,7 +56,7 @@ def read_csv(
     Raises UnreadableError when no row can be read.
     """
     tally = Tally(source.path)
-    table = CsvTable(text_of(source), tally)
+    table = CsvTable(lines_of(source, tally), tally)
     columns = MetricColumns()
     layout: _Layout | None = None
     layouts: list[_Layout] = []

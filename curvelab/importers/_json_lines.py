@@ -18,9 +18,9 @@ _TRIES = 20  # objects that are looked for in one damaged line
 Row = dict[str, Any]
 
 
-def json_rows(raw: bytes, tally: Tally) -> Iterator[tuple[int, Row]]:
+def json_rows(lines: Lines, tally: Tally) -> Iterator[tuple[int, Row]]:
     """(line, object) of every complete object; what is none is dropped into the tally."""
-    for number, line in Lines(raw, tally):
+    for number, line in lines:
         text = line.strip()
         if not text:
             continue

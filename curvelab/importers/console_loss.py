@@ -34,7 +34,7 @@ import re
 
 from curvelab.importers import _common_names as free_names
 from curvelab.importers._console_kinds import GLOBS, kind_of, loss_line
-from curvelab.importers._lines import Lines, Tally, text_of
+from curvelab.importers._lines import Tally, lines_of
 from curvelab.importers._metric_columns import MetricColumns
 from curvelab.importers._table_notes import value_notes
 from curvelab.model.errors import UnreadableError
@@ -61,7 +61,7 @@ def common_name(raw: str) -> str:
 def read(source: Source) -> Log:
     """Read one console log. Raises UnreadableError when no line has a step and a loss."""
     tally = Tally(source.path)
-    lines = Lines(text_of(source), tally)
+    lines = lines_of(source, tally)
     columns = MetricColumns()
     plan = None
     cut = False

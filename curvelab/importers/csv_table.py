@@ -37,7 +37,7 @@ from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._csv_kinds import CHART, GLOBS, is_chart, kind_of
 from curvelab.importers._csv_log import is_damage, read_csv
 from curvelab.importers._csv_rows import CsvTable, cells_of, delimiter_of
-from curvelab.importers._lines import Tally, head_lines, text_of
+from curvelab.importers._lines import Tally, head_lines, lines_of
 from curvelab.importers._metric_columns import MetricColumns
 from curvelab.importers._table_notes import axis_notes, value_notes
 from curvelab.model.errors import UnreadableError
@@ -62,7 +62,7 @@ def read(source: Source) -> Log | list[Log]:
 def _chart(source: Source) -> list[Log]:
     """One log for each run of a chart."""
     tally = Tally(source.path)
-    table = CsvTable(text_of(source), tally)
+    table = CsvTable(lines_of(source, tally), tally)
     runs: dict[str, MetricColumns] = {}
     wanted: list[tuple[int, str, str]] = []
     reader: AxisReader | None = None

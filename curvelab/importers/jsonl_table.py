@@ -37,7 +37,7 @@ from typing import Any
 from curvelab.importers._axes import Axes, axes_of, cell_or_number
 from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._json_lines import flat, head_rows, is_trainer_log, json_rows
-from curvelab.importers._lines import Tally, text_of
+from curvelab.importers._lines import Tally, lines_of
 from curvelab.importers._metric_columns import count_of
 from curvelab.importers._row_log import read_rows
 from curvelab.importers._yaml_settings import yaml_settings
@@ -68,7 +68,7 @@ def looks_like_log(source: Source) -> bool:
 def read(source: Source) -> Log:
     """Read one JSON-lines log. Raises UnreadableError when no row counts steps or epochs."""
     tally = Tally(source.path)
-    log = read_rows(row for _, row in json_rows(text_of(source), tally))
+    log = read_rows(row for _, row in json_rows(lines_of(source, tally), tally))
     if log.reader is None or not log.columns.rows:
         raise UnreadableError(source.path, "has no complete row that counts steps or epochs; nothing to read")
     notes = log.notes(tally)

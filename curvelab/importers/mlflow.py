@@ -45,7 +45,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from curvelab.importers._common_names import common_name, whole_file_names
-from curvelab.importers._lines import Lines, Tally, text_of
+from curvelab.importers._lines import Lines, Tally
 from curvelab.importers._metric_columns import LARGEST_STEP, MAX_METRICS, cell_number, count_of
 from curvelab.importers._sqlite import GLOBS, MAGIC, Database, has_tables
 from curvelab.model.errors import UnreadableError
@@ -233,7 +233,7 @@ def _with_epochs(series: list[RawSeries]) -> tuple[RawSeries, ...]:
 
 def _metric_file(source: Source, tally: Tally) -> _Values:
     values = _Values()
-    lines = Lines(text_of(source) if source.size else b"", tally)
+    lines = Lines(source.blocks(), tally)
     for number, line in lines:
         words = line.split()
         if not words:
