@@ -48,7 +48,7 @@ def common_name(raw: str) -> str:
     split, metric = _split_of(name)
     if split is None:
         return name
-    metric = re.sub(r"[\s\-]+", "_", metric.strip()).lower()
+    metric = _plain(metric)
     # Training: the epoch's mean stays apart. Else: the whole set's value counts, `eval/loss_step` are its batches
     finer = _AT_STEP if split == "train" else _AT_EPOCH
     return canonical(f"{split}/{finer.sub('', metric)}")
@@ -82,6 +82,13 @@ def whole_file_names(raws: Iterable[str], common: Callable[[str], str] = common_
         else:
             taken[name] = raw
     return found
+
+
+def _plain(metric: str) -> str:
+    """A metric's name without its split, in small letters; the name of a data set before it stays as it is."""
+    above, slash, last = re.sub(r"[\s\-]+", "_", metric.strip()).rpartition("/")
+    data_set = "" if re.search(r"\s", metric) else last[: -len("_loss")] if last.lower().endswith("_loss") else ""
+    return above + slash + data_set + last[len(data_set) :].lower()
 
 
 def _split_of(name: str) -> tuple[str | None, str]:

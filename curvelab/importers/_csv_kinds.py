@@ -69,7 +69,9 @@ def _counts(axes: Axes, header: Sequence[str], rows: Sequence[Sequence[str]]) ->
     cells = [row[at] for row in rows if row[at]]
     counts = [count_of(cell) for cell in cells]
     whole = [
-        count for cell, count in zip(cells, counts, strict=True) if count is not None and cell_number(cell) == count
+        count
+        for cell, count in zip(cells, counts, strict=True)
+        if count is not None and (axes.by_epoch or cell_number(cell.replace(",", "")) == count)
     ]
     if not whole or len(whole) < _MOSTLY * len(cells):
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -93,14 +93,15 @@ class CsvTable:
                     continue
                 self.delimiter = delimiter_of(line)
             if line.count('"') % 2 == 0:
-                if line:
-                    yield number, cells_of(line, self.delimiter)
+                cells = cells_of(line, self.delimiter)
+                if not line.startswith("#") or len(cells) == len(self.header):  # else a comment amid the rows
+                    yield number, cells
                 continue
-            cells = self._over_several_lines(line, ahead, source)
-            if cells is None:
+            over_several = self._over_several_lines(line, ahead, source)
+            if over_several is None:
                 self.tally.drop("have a quote that never closes", number)
             else:
-                yield number, cells
+                yield number, over_several
 
     def _over_several_lines(
         self, line: str, ahead: deque[tuple[int, str]], source: Iterator[tuple[int, str]]
@@ -130,6 +131,16 @@ class CsvTable:
 def delimiter_of(header: str) -> str:
     """The delimiter of a header line: the one that splits it most, a comma when none does."""
     return max(DELIMITERS, key=header.count) if any(d in header for d in DELIMITERS) else ","
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, each once: the second `loss` becomes `loss (2)`."""
+    count: Counter[str] = Counter()
+    found = []
+    for name in names:
+        count[name] += 1
+        found.append(f"{name} ({count[name]})" if count[name] > 1 else name)
+    return found
 
 
 def is_header(cells: Sequence[str], header: Sequence[str]) -> bool:

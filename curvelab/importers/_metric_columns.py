@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from curvelab.model.log import Floats, Ints, RawSeries
 MAX_METRICS = 20_000  # names in one file; more are no metrics but data
 LONGEST_NAME = 1_000  # characters
 LARGEST_STEP = 2**53  # beyond this a step is no count but damage
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,|$))")  # a step as people write it: 12,000
 
 
 def count_of(value: Any) -> int | None:
     """A step or a number of steps; None for what cannot be one (text, negative, not finite, beyond 2^53)."""
-    found = cell_number(value) if isinstance(value, str) else number(value)
+    found = cell_number(_THOUSANDS.sub("", value) if "," in value else value) if isinstance(value, str) else number(value)
     if found is None or not math.isfinite(found) or not 0 <= found < LARGEST_STEP:
         return None
     return int(found)
@@ -96,6 +98,11 @@ class MetricColumns:
     def names(self) -> tuple[str, ...]:
         return tuple(self._values)
 
+    def count_by(self, steps: Callable[[Floats], Ints]) -> None:
+        """Replace the steps by others that are made of the epochs."""
+        counted = array("q", steps(_array(self._epoch)).tobytes())
+        self._step = self._native = counted
+
     def series(self) -> tuple[RawSeries, ...]:
         """The columns as series; an axis that no row of it has is None. Metrics that every row has share their axes."""
         of_all: dict[str, Any] = {}
@@ -123,7 +130,7 @@ class MetricColumns:
         }
 
 
-def _array(column: array[Any]) -> Any:
+def _array(column: Any) -> Any:
     """The column as a NumPy array on the same memory."""
     return np.frombuffer(column, dtype=np.int64 if column.typecode == "q" else np.float64)
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import hashlib
 
-from curvelab.importers._axes import AxisReader, axes_of
+from curvelab.importers._axes import AxisReader, axes_of, steps_by_epoch
 from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._csv_kinds import CHART, GLOBS, is_chart, kind_of
 from curvelab.importers._csv_log import is_damage, read_csv
@@ -92,11 +92,13 @@ def _chart(source: Source) -> list[Log]:
         raise UnreadableError(source.path, "holds no complete row; nothing to read")
     whole = [
         *tally.notes(sum(columns.rows for columns in runs.values())),
-        *axis_notes(tally, reader.axes, reader.guessed),
+        *axis_notes(tally, reader.axes, reader.guessed, reader.fractional),
     ]
     whole.append(tally.say("a chart of W&B: bounds (__MIN, __MAX) are left out; long runs may have been sampled"))
     logs = []
     for run, columns in runs.items():
+        if reader.fractional:
+            columns.count_by(steps_by_epoch)
         notes = (*whole, *value_notes(tally, columns))
         logs.append(
             Log(

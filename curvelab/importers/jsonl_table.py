@@ -3,9 +3,9 @@
 What it reads
 -------------
 One object a line. The step is the first of train/global_step, global_step, current_steps, step, iteration, iter,
-`_step` (any case) that is there, else the epoch, and a note says so; `_timestamp`, `timestamp` and the like give the
-time. Numbers, also as texts and in nested objects (joined with slashes), are metrics. Beside a wandb-history.jsonl the
-config.yaml gives the settings, through PyYAML's safe loader where PyYAML is installed.
+`_step` (any case) that is there, else the epoch, and a note says so; a row that lacks it may have another of them.
+`_timestamp`, `timestamp` and the like give the time. Numbers, also as texts and in nested objects (joined with slashes),
+are metrics.
 
 Damage
 ------
@@ -40,10 +40,8 @@ from curvelab.importers._json_lines import flat, head_rows, is_trainer_log, json
 from curvelab.importers._lines import Tally, lines_of
 from curvelab.importers._metric_columns import count_of
 from curvelab.importers._row_log import read_rows
-from curvelab.importers._yaml_settings import yaml_settings
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log
-from curvelab.model.note import Note
 from curvelab.sources import Source, importer
 
 _NUMBERS = 0.5  # share of the values beside the axes that are numbers; judgement
@@ -72,13 +70,11 @@ def read(source: Source) -> Log:
     if log.reader is None or not log.columns.rows:
         raise UnreadableError(source.path, "has no complete row that counts steps or epochs; nothing to read")
     notes = log.notes(tally)
-    settings, identity = _of_wandb(source, notes)
     return Log(
         path=source.path,
         format="jsonl-table",
         series=log.columns.series(),
-        settings=settings,
-        identity=identity,
+        identity=_of_wandb(source),
         names=whole_file_names(log.columns.names),
         skipped=log.columns.skipped,
         notes=tuple(notes),
@@ -86,21 +82,17 @@ def read(source: Source) -> Log:
     )
 
 
-def _of_wandb(source: Source, notes: list[Note]) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
-    """Settings and run id that an old W&B folder has beside its history."""
-    if source.path.name != _WANDB_FILE:
-        return {}, {}
-    beside = source.path.parent / "config.yaml"
-    found = yaml_settings(beside, notes)
-    config = {name.removesuffix(".value"): value for name, value in found.items() if name.endswith(".value")}
-    config = {name: value for name, value in config.items() if not name.startswith(("_wandb", "wandb_version"))}
+def _of_wandb(source: Source) -> dict[str, str]:
+    """The run id that the folder of an old W&B history bears in its name."""
     folder = source.path.parent.parent.name if source.path.parent.name == "files" else source.path.parent.name
-    known = _WANDB_FOLDER.match(folder)
-    return ({beside.name: config} if config else {}), ({"id": known.group(1)} if known else {})
+    known = _WANDB_FOLDER.match(folder) if source.path.name == _WANDB_FILE else None
+    return {"id": known.group(1)} if known else {}
 
 
 def _counts(axes: Axes, rows: Sequence[dict[str, Any]]) -> bool:
-    values = [row[axes.step] for row in rows if row.get(axes.step) is not None]
+    counters = (axes.step, *axes.instead)
+    cells = [next((row[name] for name in counters if row.get(name) is not None), None) for row in rows]
+    values = [value for value in cells if value is not None]
     counts = [count for value in values if (count := count_of(value)) is not None and _plain(value)]
     if not counts or len(counts) < _COUNTS * len(values) or 2 * len(values) < len(rows):
         return False

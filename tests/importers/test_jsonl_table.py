@@ -42,7 +42,7 @@ def test_old_wandb_folder(tmp_path: Path) -> None:
     log = log_of(path)
     assert points(log, "loss") == [(0, 2.0), (1, 1.0)] and log.identity == {"id": "abc123"}
     pytest.importorskip("yaml")
-    assert log.settings == {"config.yaml": {"lr": 0.1}}
+    assert run_of(log.path).raw_config == {"config.yaml": {"lr": 0.1}}
 
 
 @pytest.mark.parametrize(
