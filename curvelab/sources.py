@@ -7,15 +7,16 @@ An importer file holds, top to bottom: its docstring card, and one function deco
 
 Recognition is data: a file is claimed when its name fits one of `globs` and, where `marks` are given, its first bytes
 hold one of them. Formats that no mark tells apart (two kinds of CSV, two kinds of SQLite) also give `looks`, which is
-asked last. `read` keeps every readable record, says in `Log.damage` what it dropped (file, line or byte, reason, count),
-and raises UnreadableError only when nothing at all can be read. A file that holds several runs (a database, a chart
-export) gives several Logs, each with its own `identity["id"]`.
+asked last; `nearly` says in words what a file lacks that just fails. `read` keeps every readable record, says in
+`Log.damage` what it dropped (file, line or byte, reason, count), and raises UnreadableError only when nothing at all can
+be read. A file that holds several runs (a database, a chart export) gives several Logs, each with its own
+`identity["id"]`.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -32,6 +33,7 @@ HEAD = 64 * 1024  # bytes of a file that recognition may look at
 MAX_FILE = 8 * 1024**3  # bytes; larger logs are refused with a message rather than filling the memory
 BLOCK = 1024**2  # bytes read at a time
 MAX_FAULTS = 20  # damaged places of a gzip that get a note of their own
+BUGS = (MemoryError, RecursionError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, OSError)
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 
 
@@ -39,16 +41,18 @@ LFS_MARK = b"version https://git-lfs.github.com/spec/"
 class Source:
     """A regular file at the size it had when it was first looked at; a growing file is read up to that size.
 
+    named   metrics that the user has named: a table that has one is a log, whatever it else looks like
     damage  what was wrong with its packing (gzip), known when the last block was read; `@importer` adds it to the logs
     """
 
     path: Path
     size: int
+    named: frozenset[str] = frozenset()
     damage: list[Note] = field(default_factory=list, compare=False, repr=False)
     _begin: list[bytes] = field(default_factory=list, compare=False, repr=False)  # the longest beginning looked at
 
     @classmethod
-    def at(cls, path: Path) -> Source:
+    def at(cls, path: Path, named: Iterable[str] = ()) -> Source:
         """Look at a path. Raises UnreadableError for what is no regular file, or is too large."""
         try:
             status = path.stat()
@@ -58,7 +62,7 @@ class Source:
             raise UnreadableError(path, "is not a regular file; skipped")
         if status.st_size > MAX_FILE:
             raise UnreadableError(path, f"{status.st_size:,} bytes are over the limit of {MAX_FILE:,}; skipped")
-        return cls(path, status.st_size)
+        return cls(path, status.st_size, frozenset(named))
 
     @property
     def head(self) -> bytes:
@@ -107,7 +111,7 @@ class Source:
 
     def unopened(self) -> Source:
         """The same file without what was read of it: thousands of files wait to be read at once."""
-        return Source(self.path, self.size)
+        return Source(self.path, self.size, self.named)
 
     def _blocks(self, faults: list[Fault]) -> Iterator[bytes]:
         packed = self.packed
@@ -143,13 +147,26 @@ class Importer:
     read: Callable[[Source], Log | Sequence[Log]]
     names: Callable[[str], str] = field(default=lambda raw: raw)
     looks: Callable[[Source], bool] | None = None
+    nearly: Callable[[Source], str] | None = None
 
     def claims_name(self, name: str) -> bool:
         """Whether a file of this name may be of this format."""
         return any(fnmatchcase(name, glob) for glob in self.globs)
 
     def claims(self, source: Source) -> bool:
-        """Whether this importer reads the file: its name fits, its first bytes bear a mark, and it looks like one."""
+        """Whether this importer reads the file: its name fits, its first bytes bear a mark, and it looks like one.
+
+        Raises UnreadableError, also for a bug of the importer itself: looking at one file must not cost the others.
+        """
+        try:
+            return self._claims(source)
+        except UnreadableError:
+            raise
+        except BUGS as error:
+            message = f"the {self.format} importer failed to look at it ({type(error).__name__}: {error}); please report it"
+            raise UnreadableError(source.path, message) from error
+
+    def _claims(self, source: Source) -> bool:
         if not self.claims_name(source.path.name):
             return False
         if self.marks and not any(mark in source.head for mark in self.marks):
@@ -164,6 +181,7 @@ def importer(
     marks: tuple[bytes, ...] = (),
     names: Callable[[str], str] | Mapping[str, str] | None = None,
     looks: Callable[[Source], bool] | None = None,
+    nearly: Callable[[Source], str] | None = None,
 ) -> Callable[[Callable[[Source], Log | Sequence[Log]]], Importer]:
     """Make an Importer of the decorated `read`; its format is the module's name, its card the module's docstring."""
     import sys
@@ -185,6 +203,7 @@ def importer(
             read=_with_damage(read),
             names=rename,
             looks=looks,
+            nearly=nearly,
         )
 
     return wrap

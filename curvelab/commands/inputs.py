@@ -37,8 +37,8 @@ def read_runs(paths: Sequence[str], metric_names: Mapping[str, str], typed: Mapp
 
     with progress("reading") as show:
         gathered = gather(paths, progress=show, metric_names=metric_names)
-    for error in gathered.errors:
-        say(str(error))
+    for told in (*gathered.errors, *gathered.remarks):
+        say(str(told))
     logged = _logged_names(gathered) if typed and gathered.runs else set()
     for name in typed:
         if logged and name not in logged:

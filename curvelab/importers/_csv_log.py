@@ -8,9 +8,9 @@ from functools import partial
 
 from curvelab.importers._axes import AxisReader, axes_of, steps_by_epoch
 from curvelab.importers._common_names import whole_file_names
-from curvelab.importers._csv_rows import CsvTable, numbered
+from curvelab.importers._csv_rows import CsvTable
 from curvelab.importers._lines import Tally, lines_of
-from curvelab.importers._metric_columns import MetricColumns
+from curvelab.importers._metric_columns import MetricColumns, numbered
 from curvelab.importers._table_notes import axis_notes, value_notes
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log

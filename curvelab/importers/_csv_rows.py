@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -131,16 +131,6 @@ class CsvTable:
 def delimiter_of(header: str) -> str:
     """The delimiter of a header line: the one that splits it most, a comma when none does."""
     return max(DELIMITERS, key=header.count) if any(d in header for d in DELIMITERS) else ","
-
-
-def numbered(names: Sequence[str]) -> list[str]:
-    """The names, each once: the second `loss` becomes `loss (2)`."""
-    count: Counter[str] = Counter()
-    found = []
-    for name in names:
-        count[name] += 1
-        found.append(f"{name} ({count[name]})" if count[name] > 1 else name)
-    return found
 
 
 def is_header(cells: Sequence[str], header: Sequence[str]) -> bool:

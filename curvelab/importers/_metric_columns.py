@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,16 @@ def cell_number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return number(text)
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, each once: the second `loss` becomes `loss (2)`."""
+    count: Counter[str] = Counter()
+    found = []
+    for name in names:
+        count[name] += 1
+        found.append(f"{name} ({count[name]})" if count[name] > 1 else name)
+    return found
 
 
 class MetricColumns:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from curvelab.importers._axes import Axes
 from curvelab.importers._lines import Tally
 from curvelab.importers._metric_columns import MetricColumns
 from curvelab.model.note import Note
-
-# Words of a column's name that make a table without steps, only with epochs, a training log
-ABOUT_TRAINING = re.compile(
-    r"loss|acc|error|reward|score|auc|f1|\blr\b|learning.?rate|mse|mae|rmse|perplexity|ppl|map|grad|val|train|eval",
-    re.I,
-)
 
 
 def axis_notes(tally: Tally, axes: Axes, guessed: int, fractional: int = 0) -> list[Note]:

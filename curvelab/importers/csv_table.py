@@ -34,7 +34,7 @@ import hashlib
 
 from curvelab.importers._axes import AxisReader, axes_of, steps_by_epoch
 from curvelab.importers._common_names import common_name, whole_file_names
-from curvelab.importers._csv_kinds import CHART, GLOBS, is_chart, kind_of
+from curvelab.importers._csv_kinds import CHART, GLOBS, is_chart, kind_of, nearly
 from curvelab.importers._csv_log import is_damage, read_csv
 from curvelab.importers._csv_rows import CsvTable, cells_of, delimiter_of
 from curvelab.importers._lines import Tally, head_lines, lines_of
@@ -50,6 +50,7 @@ from curvelab.sources import Source, importer
     globs=GLOBS,
     names=common_name,
     looks=lambda source: kind_of(source) == "csv-table",
+    nearly=nearly,
 )
 def read(source: Source) -> Log | list[Log]:
     """Read one table, or the runs of one chart. Raises UnreadableError when no row can be read."""

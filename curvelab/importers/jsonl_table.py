@@ -34,6 +34,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from curvelab.importers._about_training import CountingTable
 from curvelab.importers._axes import Axes, axes_of, cell_or_number
 from curvelab.importers._common_names import common_name, whole_file_names
 from curvelab.importers._json_lines import flat, head_rows, is_trainer_log, json_rows
@@ -52,16 +53,35 @@ _WANDB_FOLDER = re.compile(r"^(?:dry|offline-)?run-\d{8}_\d{6}-(\w+)$")
 
 
 def looks_like_log(source: Source) -> bool:
-    """Whether the first lines count something upwards beside numbers, and are not LLaMA-Factory's."""
+    """Whether the first lines count something upwards beside numbers of a training, and are not LLaMA-Factory's."""
+    found = _head(source)
+    return found is not None and found.is_log(source.named)
+
+
+def nearly(source: Source) -> str:
+    """What a log of something else lacks; empty for all other files."""
+    found = _head(source)
+    return found.how_to_name if found is not None else ""
+
+
+def _head(source: Source) -> CountingTable | None:
+    """What the first lines count and hold; None when they are no log of anything."""
     if is_trainer_log(source):
-        return False
+        return None
     rows = [dict(flat(row)) for row in head_rows(source)]
     axes = axes_of(dict.fromkeys(name for row in rows for name in row))
-    return axes is not None and _counts(axes, rows) and _has_metrics(axes, rows)
+    if axes is None or not _counts(axes, rows) or not _has_metrics(axes, rows):
+        return None
+    metrics = {name: None for row in rows for name, value in row.items() if not axes.is_axis(name) and _plain(value)}
+    return CountingTable(axes, tuple(metrics), {name for row in rows for name in row})
 
 
 @importer(
-    title="JSON lines with a step", globs=("*.jsonl", "*.ndjson", "*.jsonl.gz"), names=common_name, looks=looks_like_log
+    title="JSON lines with a step",
+    globs=("*.jsonl", "*.ndjson", "*.jsonl.gz"),
+    names=common_name,
+    looks=looks_like_log,
+    nearly=nearly,
 )
 def read(source: Source) -> Log:
     """Read one JSON-lines log. Raises UnreadableError when no row counts steps or epochs."""

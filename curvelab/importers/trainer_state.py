@@ -76,8 +76,9 @@ def read(source: Source) -> Log:
     raw = source.read_bytes()
     if not raw.strip(b"\x00 \t\r\n"):
         raise UnreadableError(source.path, "is empty; nothing to read")
+    notes: list[Note] = []
     try:
-        state, history, notes = *_in_blocks(raw), []
+        state, history = _in_blocks(raw)
     except ValueError:
         state, history, notes = _otherwise(source, raw)
     if history.bad:

@@ -228,7 +228,7 @@ def test_nothing_there_says_what_nearly_was(memory):
     memory({"/p/trainer_state.jsn": b"{}", "/p/model.safetensors": b"x"})
     (error,) = gather(["memory://p"]).errors
     assert "no training log among 2 files" in error.message
-    assert error.message.endswith("nearest: trainer_state.jsn (like trainer_state.json)")
+    assert "; nearest: trainer_state.jsn (like trainer_state.json); looked for " in error.message
 
 
 def test_local_files_by_url(tmp_path):
