@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from curvelab.importers._axes import Axes
 
-_WORDS = frozenset(
-    """acc accuracy advantage advantages auc auroc beta bleu bpb bpc cer clip clipfrac correlation cost critic decay dev
-    dice elbo entropy error eval evaluation f1 fid flops gnorm gpu grad gradient gradients iou kl kld learning logits logp
-    logps loss losses lr mae map mape margin margins mfu miou momentum mse nll norm norms objective perplexity policy ppl
-    precision psnr r2 recall return returns reward rewards rmse rouge score scores ssim test tflops throughput tps train
-    training val valid validation wer""".split()
-)
+_WORDS = frozenset((
+    "acc", "accuracy", "advantage", "advantages", "auc", "auroc", "beta", "bleu", "bpb", "bpc", "cer", "clip",
+    "clipfrac", "correlation", "cost", "critic", "decay", "dev", "dice", "elbo", "entropy", "error", "eval",
+    "evaluation", "f1", "fid", "flops", "gnorm", "gpu", "grad", "gradient", "gradients", "iou", "kl", "kld",
+    "learning", "logits", "logp", "logps", "loss", "losses", "lr", "mae", "map", "mape", "margin", "margins", "mfu",
+    "miou", "momentum", "mse", "nll", "norm", "norms", "objective", "perplexity", "policy", "ppl", "precision",
+    "psnr", "r2", "recall", "return", "returns", "reward", "rewards", "rmse", "rouge", "score", "scores", "ssim",
+    "test", "tflops", "throughput", "tps", "train", "training", "val", "valid", "validation", "wer",
+))  # fmt: skip
 _ENDS = ("loss", "acc", "accuracy", "reward", "norm", "error", "ppl")  # `trainloss`
 _WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")  # `valLoss`, `MSE`, `acc1`
 _PLAIN = frozenset(  # counters that other tables have, too

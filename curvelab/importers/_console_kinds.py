@@ -30,6 +30,9 @@ _STEP = re.compile(
 _PIECE = re.compile(
     rf"^\s*(?P<name>[A-Za-z][\w /()\-]{{0,80}}?)\s*[:=]?\s*(?P<value>{_NUMBER})\s*(?:ms|s|%|it/s)?\s*$", re.I
 )
+# torchtune: `loss:1.9 lr:2e-05 ` behind one bar, nothing but such pairs
+_PAIR_OF = re.compile(rf"([A-Za-z][\w./\-]{{0,80}}):({_NUMBER})(?=\s|$)", re.I)
+_PAIRS = re.compile(rf"\s*(?:[A-Za-z][\w./\-]{{0,80}}:{_NUMBER}(?:\s+|$))+", re.I)
 
 
 def kind_of(source: Source) -> Kind | None:
@@ -97,6 +100,8 @@ def loss_line(line: str) -> tuple[int, int | None, list[tuple[str, str]]] | None
         if found:
             name = re.sub(r"\s+", " ", found["name"]).strip(" -(").removesuffix(" value")
             metrics.append((prefix + name, found["value"]))
+        elif _PAIRS.fullmatch(piece):
+            metrics += [(prefix + name, value) for name, value in _PAIR_OF.findall(piece)]
     if not any("loss" in name.lower() for name, _ in metrics):
         return None
     return int(match["step"]), int(match["total"]) if match["total"] else None, metrics

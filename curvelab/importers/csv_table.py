@@ -21,7 +21,7 @@ Limits
 ------
 Recognition is cautious, since most CSV files are data: a column that counts and goes up, and another that holds
 numbers; with an epoch alone its name must speak of training. A chart over time and not over steps is refused with a
-message. 20,000 columns. Two chart exports of one run are two runs: nothing in them says that they belong together.
+message. 20,000 columns. Charts of one folder that name the same run are taken for parts of one run.
 
 Sources
 -------
@@ -106,7 +106,11 @@ def _chart(source: Source) -> list[Log]:
                 path=source.path,
                 format="csv-table",
                 series=columns.series(),
-                identity={"id": hashlib.sha256(f"{source.path}|{run}".encode()).hexdigest()[:12], "name": run},
+                identity={
+                    "id": _digest(f"{source.path}|{run}"),
+                    "name": run,
+                    "export": _digest(f"{source.path.parent}|{run}"),
+                },
                 names=whole_file_names(columns.names),
                 skipped=columns.skipped,
                 notes=notes,
@@ -114,3 +118,7 @@ def _chart(source: Source) -> list[Log]:
             )
         )
     return logs
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

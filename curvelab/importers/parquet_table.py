@@ -19,8 +19,8 @@ are.
 Limits
 ------
 pyarrow is needed (pip install curvelab[parquet]). 20,000 columns; rows times columns are limited by the size of the
-file, and the first rows are kept. Columns of texts, lists and nested values are counted, not kept. Without pyarrow only files whose name speaks of a history, metrics or a log are claimed, with a
-message.
+file, and the first rows are kept. Columns of texts, lists and nested values are counted, not kept. Without pyarrow only
+files whose name speaks of a history, metrics or a log are claimed, with a message.
 
 Sources
 -------

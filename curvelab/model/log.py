@@ -62,7 +62,7 @@ class Log:
     said_state what the service that holds the run says of it, None for files; marks in the log itself are stronger
     exit_code  exit code in the log, where there is one (0 alone is no mark of completion)
     restarts   positions (`order`) at which the log itself says that a new process began
-    identity   words the file has for the run: "id", "name", "project", "group"
+    identity   words the file has for the run: "id", "name", "project", "group"; logs of one "export" are parts of one run
     reached    last optimizer step that the file says was done (logged or not), None when it does not say
     checkpoint_steps   steps of checkpoints that the log or its folder names
     names      raw name -> common name, where only the file as a whole decides it (stronger than the importer's names)

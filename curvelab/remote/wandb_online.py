@@ -199,5 +199,7 @@ def _value_notes(table: Table) -> Iterator[tuple[Literal["info", "warning"], str
     if skipped:
         text = f"{sum(skipped):,} values of {len(skipped):,} keys are no numbers (texts, histograms, media); not kept"
         yield "info", text
+    if overflown := sum(column.overflown for column in table.columns.values()):
+        yield "warning", f"{overflown:,} values lie beyond the range of a float64; kept as infinite"
     if table.refused:
         yield "warning", f"{table.refused:,} values under too many or too long names; not kept"

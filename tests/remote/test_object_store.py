@@ -12,7 +12,7 @@ import pytest
 from states import SAMPLES, state_of
 
 from curvelab.ingest import gather, load
-from curvelab.remote import object_store
+from curvelab.remote import _object_listing, object_store
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -199,7 +199,7 @@ def test_damage_is_told_with_the_url(memory):
 
 def test_sizes_are_counted_while_copying(memory, monkeypatch):
     memory({"/p/a/trainer_state.json": state(), "/p/b/trainer_state.json": state() + b" " * 100_000})
-    monkeypatch.setattr(object_store, "MAX_FILE", 50_000)
+    monkeypatch.setattr(_object_listing, "MAX_FILE", 50_000)
     gathered = gather(["memory://p"])
     assert len(gathered.runs) == 1
     assert "over the limit" in gathered.errors[0].message
@@ -211,11 +211,11 @@ def test_sizes_are_counted_while_copying(memory, monkeypatch):
 
 def test_numbers_are_limited_with_a_message(memory, monkeypatch):
     memory({f"/p/r{i}/trainer_state.json": state() for i in range(6)})
-    monkeypatch.setattr(object_store, "MAX_FILES", 4)
+    monkeypatch.setattr(_object_listing, "MAX_FILES", 4)
     gathered = gather(["memory://p"])
     assert len(gathered.runs) <= 4
     assert any("the first 4 were copied" in error.message for error in gathered.errors)
-    monkeypatch.setattr(object_store, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(_object_listing, "MAX_ENTRIES", 3)
     assert any("was not looked at" in error.message for error in gather(["memory://p"]).errors)
 
 
