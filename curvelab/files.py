@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curvelab.catalogue import importers
-from curvelab.misses import MOST_TOLD, Misses, looked_for, why_not
+from curvelab.misses import MOST_TOLD, NO_MARK, Misses, looked_for, why_not
 from curvelab.model.errors import UnreadableError
 from curvelab.model.note import Note
 from curvelab.sources import Importer, Source
@@ -65,7 +65,8 @@ def find(path: Path, named: Iterable[str] = ()) -> Found:
     source = Source.at(path, found.named)
     claiming = [one for one in importers() if one.claims(source)]
     if not claiming:
-        raise UnreadableError(path, f"is no log that curvelab knows: {why_not(source)}; {looked_for()}")
+        why = why_not(source)
+        raise UnreadableError(path, f"is no log that curvelab knows: {why}{f'; {looked_for()}' if why == NO_MARK else ''}")
     found.files.append((source.unopened(), claiming[0]))
     return found
 

@@ -62,7 +62,7 @@ class Unpacking:
             if what:
                 self._fault(at, what)
             following = self._following(at, searched=bool(what))
-            if following > at and not what:
+            if not what and not self._is_padding(at, following):
                 self._fault(at, f"{following - at:,} bytes behind a member are no gzip; dropped")
             at = following
 
@@ -97,8 +97,8 @@ class Unpacking:
         while at < self.size and self._tries < _TRIES:
             self.file.seek(at)
             window = self.file.read(min(_BLOCK, self.size - at))
-            if not window or (not window.strip(b"\0") and at + len(window) >= self.size):
-                return self.size  # padding
+            if not window:
+                return self.size
             mark = window.find(_MEMBER)
             if mark < 0:
                 at += max(1, len(window) - len(_MEMBER) + 1)
@@ -107,6 +107,16 @@ class Unpacking:
             else:
                 at, searched = at + mark + 1, True
         return self.size
+
+    def _is_padding(self, at: int, end: int) -> bool:
+        """Whether there is nothing but NUL bytes between two places, as tapes and some copying tools leave them."""
+        while at < end:
+            self.file.seek(at)
+            window = self.file.read(min(_BLOCK, end - at))
+            if window.strip(b"\0"):
+                return False
+            at += max(1, len(window))
+        return True
 
     def _leads_to_data(self, at: int) -> bool:
         self._tries += 1

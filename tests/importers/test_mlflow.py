@@ -239,3 +239,15 @@ def test_what_mlflow_writes(tmp_path: Path, store: str, monkeypatch: pytest.Monk
         curve = run.curve("train/loss")
         assert curve.step.tolist() == [0, 10, 20, 30, 40] and repr(curve.value.tolist()) == repr(values)
         assert run.setting("learning_rate") == 1e-4 and not run.seams
+
+
+def test_names_in_quotes_and_over_several_lines(tmp_path: Path) -> None:
+    meta = "artifact_uri: x\nrun_id: {run}\nlifecycle_stage: active\nrun_name: {name}\n"
+    for number, (name, plain) in enumerate(
+        [("'it''s: \"x\"'", "it's: \"x\""), ('"tab\\there"', "tabhere"), ("long name\n  goes on", "long name goes on")]
+    ):
+        run = f"{number:032x}"
+        written(tmp_path / run / "metrics", "loss", "1 0.5 0\n")
+        path = written(tmp_path / run, "meta.yaml", meta.format(run=run, name=name))
+        assert log_of(path).identity["name"] == plain
+    assert log_of(written(path.parent, "meta.yaml", meta.format(run=run, name="x: [&a"))).identity["id"] == run

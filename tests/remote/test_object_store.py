@@ -288,3 +288,29 @@ def test_an_unknown_kind_of_address_names_the_known_ones():
     (error,) = gather(["ftp://me:hidden@host/run"]).errors
     assert "wandb://, s3://, gs://, hf://" in error.message
     assert "hidden" not in str(error)
+
+
+def test_an_mlflow_run_comes_whole(memory):
+    home = "/p/mlruns/0/" + "ab" * 16
+    values = "".join(f"{1700000000000 + s} {1 / (s + 1)} {s}\n" for s in range(5)).encode()
+    memory(
+        {
+            "/p/mlruns/0/meta.yaml": b"artifact_location: x\nexperiment_id: 0\nname: Some\n",
+            f"{home}/meta.yaml": b"artifact_uri: x\nrun_id: " + b"ab" * 16 + b"\nlifecycle_stage: active\nrun_name: nice\n",
+            f"{home}/metrics/train/loss": values,
+            f"{home}/metrics/eval/set/loss": values,
+            f"{home}/metrics/lr": values,
+            f"{home}/params/model/width": b"64",
+        }
+    )
+    for url in ("memory://p", f"memory:/{home}/meta.yaml"):
+        (run,) = gather([url]).runs
+        assert run.metrics == ("eval/set/loss", "train/learning_rate", "train/loss"), url
+        assert run.name == "nice" and run.project == "Some"
+        assert run.raw_config["params"] == {"model/width": "64"}
+
+
+def test_brackets_in_a_name_that_is_there(memory):
+    memory({"/p/run[1]/trainer_state.json": state()})
+    assert len(gather(["memory://p/run[1]"]).runs) == 1
+    assert len(gather(["memory://p/run*"]).runs) == 1
