@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from curvelab.batch_log import is_batch_log
 from curvelab.catalogue import importers
-from curvelab.misses import Misses
+from curvelab.misses import MOST_TOLD, NO_MARK, Misses, looked_for, why_not
 from curvelab.model.errors import UnreadableError
+from curvelab.model.note import Note
 from curvelab.sources import Importer, Source
 
 MAX_DEPTH = 16  # folders below the path
@@ -21,27 +22,53 @@ SKIPPED_FOLDERS = frozenset((".git", "__pycache__", "node_modules", ".venv", "ve
 
 @dataclass
 class Found:
-    """The log files below one path, with the importer of each, and what could not be looked at."""
+    """The log files below one path, with the importer of each, and what could not be looked at.
+
+    named    metrics that the user has named, see Source
+    outside  links that lead out of the path
+    """
 
     root: Path
+    named: frozenset[str] = frozenset()
     files: list[tuple[Source, Importer]] = field(default_factory=list)
     errors: list[UnreadableError] = field(default_factory=list)
+    outside: list[Path] = field(default_factory=list)
+    irregular: list[Path] = field(default_factory=list)
     looked_at: int = 0
     misses: Misses = field(default_factory=Misses)
 
+    @property
+    def remarks(self) -> list[Note]:
+        """What was passed over on purpose, and what to do about it."""
+        found = []
+        if self.outside:
+            text = f"not followed, since they lead out of this PATH: {self._named(self.outside)}; give them as PATHs of their own"
+            found.append(Note(level="info", text=text, file=str(self.root)))
+        if self.irregular:
+            text = f"not read, since they are no regular files: {self._named(self.irregular)}"
+            found.append(Note(level="info", text=text, file=str(self.root)))
+        return found
 
-def find(path: Path) -> Found:
-    """All log files at or below a path. Raises UnreadableError when the path does not exist."""
-    found = Found(path)
+    def _named(self, paths: Sequence[Path]) -> str:
+        names = [path.relative_to(self.root).as_posix() for path in paths[:MOST_TOLD]]
+        return ", ".join(names) + (f" and {len(paths) - MOST_TOLD} more" if len(paths) > MOST_TOLD else "")
+
+
+def find(path: Path, named: Iterable[str] = ()) -> Found:
+    """All log files at or below a path. Raises UnreadableError when the path does not exist.
+
+    named  metrics that the user has named
+    """
+    found = Found(path, frozenset(named))
     if path.is_dir():
         _search(path, found)
         return found
-    source = Source.at(path)
+    source = Source.at(path, found.named)
     claiming = _claiming(source)
     if not claiming:
-        known = ", ".join(glob for one in importers() for glob in one.globs)
-        raise UnreadableError(path, f"is no log that curvelab knows (looked for {known})")
-    found.files.append((source, claiming[0]))
+        why = why_not(source)
+        raise UnreadableError(path, f"is no log that curvelab knows: {why}{f'; {looked_for()}' if why == NO_MARK else ''}")
+    found.files.append((source.unopened(), claiming[0]))
     return found
 
 
@@ -54,41 +81,50 @@ def _search(root: Path, found: Found) -> None:
     claimed: set[tuple[int, int]] = set()
     links: list[Path] = []
     for file, is_link in _walk(root, found):
-        if not any(one.claims_name(file.name) for one in importers()):
-            found.misses.unknown(file.name)
-        elif is_link:
+        named_like_log = any(one.claims_name(file.name) for one in importers())
+        if is_link and (named_like_log or file.is_dir()):
             links.append(file)
+        elif not named_like_log:
+            found.misses.unknown(file.name)
         else:
             _claim(file, found, claimed)
     for link in links:
-        if _leads_into(inside, link):
+        if not _leads_into(inside, link):
+            found.outside.append(link)
+            found.misses.refused(link.name, "a link that leads out of PATH; give it as a PATH of its own")
+        elif not link.is_dir():
             _claim(link, found, claimed)
 
 
 def _leads_into(folder: Path, link: Path) -> bool:
+    """Whether a link leads into a folder, or nowhere."""
     try:
-        return link.resolve().is_relative_to(folder)
+        place = link.resolve()
+        return place.is_relative_to(folder) or not place.exists()
     except (OSError, RuntimeError):
-        return False  # a link in a circle
+        return True  # a link in a circle
 
 
 def _claim(file: Path, found: Found, claimed: set[tuple[int, int]]) -> None:
     try:
         status = file.stat()
-        if (status.st_dev, status.st_ino) in claimed or not stat.S_ISREG(status.st_mode):
+        if (status.st_dev, status.st_ino) in claimed:
             return
-        source = Source.at(file)
+        if not stat.S_ISREG(status.st_mode):
+            found.irregular.append(file)
+            found.misses.refused(file.name, "no regular file")
+            return
+        source = Source.at(file, found.named)
         claiming = _claiming(source)
+        if claiming:
+            claimed.add((status.st_dev, status.st_ino))
+            found.files.append((source.unopened(), claiming[0]))
+        else:
+            found.misses.unclaimed(source)
     except UnreadableError as error:
         found.errors.append(error)
-        return
     except (OSError, RuntimeError):
         return  # a link in a circle, or a file that vanished while we looked
-    if claiming:
-        claimed.add((status.st_dev, status.st_ino))
-        found.files.append((source, claiming[0]))
-    else:
-        found.misses.unclaimed(source)
 
 
 def _claiming(source: Source) -> list[Importer]:

@@ -51,7 +51,7 @@ def common_name(raw: str) -> str:
     if split is None:
         return name
     if not name.startswith(("train/", "eval/", "test/")):  # the common form already: its rest is the user's own
-        metric = re.sub(r"[\s\-]+", "_", metric.strip()).lower()
+        metric = _plain(metric)
     # Training: the epoch's mean stays apart. Else: the whole set's value counts, `eval/loss_step` are its batches
     finer = _AT_STEP if split == "train" else _AT_EPOCH
     return canonical(f"{split}/{finer.sub('', metric)}")
@@ -94,6 +94,13 @@ def lone_names(names: Mapping[str, str]) -> dict[str, str]:
     if _SUMMARY & names.keys() and "train_loss" in names and "loss" in names:
         found["train_loss"] = "final/train_loss"
     return found
+
+
+def _plain(metric: str) -> str:
+    """A metric's name without its split, in small letters; the name of a data set before it stays as it is."""
+    above, slash, last = re.sub(r"[\s\-]+", "_", metric.strip()).rpartition("/")
+    data_set = "" if re.search(r"\s", metric) else last[: -len("_loss")] if last.lower().endswith("_loss") else ""
+    return above + slash + data_set + last[len(data_set) :].lower()
 
 
 def split_of(name: str) -> tuple[str | None, str]:

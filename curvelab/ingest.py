@@ -12,15 +12,17 @@ from pathlib import Path
 
 from curvelab.catalogue import importers
 from curvelab.clean_names import with_clean_names
+from curvelab.clean_times import with_known_times
 from curvelab.files import find
 from curvelab.grouping import Group, group
 from curvelab.joining import join, place_hash
 from curvelab.model.errors import UnreadableError, UsageError, did_you_mean
 from curvelab.model.log import Log
+from curvelab.model.note import Note
 from curvelab.model.run import Run
 from curvelab.remote.fetching import ONLINE, fetch, is_url
 from curvelab.sides import named_by_files
-from curvelab.sources import Importer, Source
+from curvelab.sources import BUGS, Importer, Source
 from curvelab.surroundings import beside_each
 
 Progress = Callable[[str], None]
@@ -30,10 +32,11 @@ _LONG = 300  # characters of a path that cannot be one, as far as it is shown
 
 @dataclass
 class Gathered:
-    """The runs below some paths, and every input that could not be read."""
+    """The runs below some paths, every input that could not be read, and what was passed over on purpose."""
 
     runs: list[Run] = field(default_factory=list)
     errors: list[UnreadableError] = field(default_factory=list)
+    remarks: list[Note] = field(default_factory=list)
 
 
 def gather(
@@ -154,13 +157,14 @@ def _gather_url(url: str, gathered: Gathered, progress: Progress | None, metric_
                 _gather(fetched.root, part, show, metric_names)
         except UnreadableError as error:
             part.errors.append(error)
-        part.runs += [join(Group(log.path, (log,)), {log.format: ONLINE}, metric_names) for log in fetched.logs]
+        part.runs += [join(Group(log.path, (log,)), {log.format: ONLINE}, metric_names) for log in map(_safe, fetched.logs)]
         gathered.runs += [fetched.label.run(run) for run in _distinct(part.runs)]
         gathered.errors += [fetched.label.error(error) for error in part.errors]
+        gathered.remarks += fetched.label.notes(part.remarks)
 
 
 def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_names: Mapping[str, str]) -> None:
-    found = find(path)
+    found = find(path, metric_names)
     logs: list[Log] = []
     errors = list(found.errors)
     for source, importer in found.files:
@@ -177,10 +181,9 @@ def _gather(path: Path, gathered: Gathered, progress: Progress | None, metric_na
         run = join(members, by_format, metric_names, around.files)
         gathered.runs.append(replace(run, notes=(*run.notes, *around.notes)) if around.notes else run)
     gathered.errors += errors
+    gathered.remarks += found.remarks if logs else ()
     if not logs and not errors:
-        known = ", ".join(g for one in importers() for g in one.globs)
-        near = found.misses.text(g for one in importers() for g in one.globs)
-        raise UnreadableError(path, f"no training log among {found.looked_at} files (looked for {known}){near}")
+        raise UnreadableError(path, f"no training log among {found.looked_at} files{found.misses.text()}")
 
 
 def read(source: Source, importer: Importer) -> tuple[Log, ...]:
@@ -190,12 +193,17 @@ def read(source: Source, importer: Importer) -> tuple[Log, ...]:
     """
     try:
         logs = importer.read(source)
-        return tuple(with_clean_names(log) for log in ((logs,) if isinstance(logs, Log) else logs))
+        return tuple(map(_safe, (logs,) if isinstance(logs, Log) else logs))
     except UnreadableError:
         raise
-    except (MemoryError, RecursionError, ArithmeticError, LookupError, ValueError, TypeError, OSError) as error:
+    except BUGS as error:
         message = f"the {importer.format} importer failed ({type(error).__name__}: {error}); please report it"
         raise UnreadableError(source.path, message) from error
+
+
+def _safe(log: Log) -> Log:
+    """The log with names and times that harm nothing that comes after."""
+    return with_known_times(with_clean_names(log))
 
 
 def _distinct(runs: list[Run]) -> list[Run]:

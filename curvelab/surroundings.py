@@ -21,7 +21,7 @@ from curvelab.catalogue import sidecars
 from curvelab.grouping import Group
 from curvelab.model.errors import UnreadableError
 from curvelab.model.note import Note
-from curvelab.sources import Source
+from curvelab.sources import BUGS, Source
 
 MAX_LISTED = 50_000  # entries of one folder that are looked at
 _CHECKPOINT = re.compile(r"^checkpoint-(\d{1,15})$")
@@ -177,7 +177,7 @@ def _stated(kind: Sidecar, path: Path) -> Stated:
     """
     try:
         return kind.read(Source.at(path))
-    except (MemoryError, RecursionError, ArithmeticError, LookupError, ValueError, TypeError, OSError) as error:
+    except BUGS as error:
         message = f"the {kind.kind} reader failed ({type(error).__name__}: {error}); please report it"
         raise UnreadableError(path, message) from error
 

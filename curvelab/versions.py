@@ -19,6 +19,7 @@ from curvelab.model.log import Log
 from curvelab.model.note import Note
 from curvelab.scattered import Found
 
+_LARGEST = 1 << 20  # bytes of settings that are compared
 _VERSION = re.compile(r"^version_(\d{1,9})$")
 
 
@@ -77,7 +78,17 @@ def _epochs(logs: Sequence[Log]) -> np.ndarray:
 
 
 def _settings(parts: Sequence[Found]) -> list[object]:
-    return [dict(values) for part in parts for log in part.logs for values in log.settings.values()]
+    """What tells the settings of a version: those in its logs, and the text of the hparams.yaml beside them."""
+    logged: list[object] = [dict(values) for part in parts for log in part.logs for values in log.settings.values()]
+    return [*logged, *(_text(home / "hparams.yaml") for part in parts for home in sorted(part.homes))]
+
+
+def _text(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST)
+    except OSError:
+        return b""
 
 
 def _resumed(part: Found, text: str) -> Found:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from events import VERSION, event, framed, scalar
 from states import SAMPLES
 
 import curvelab
@@ -49,3 +50,11 @@ def test_a_diagnosis_made_below_the_public_name_shows_itself_once_that_is_used()
         "assert not hasattr(Diagnosis, '_repr_html_'); curvelab.Diagnosis; assert hasattr(Diagnosis, '_repr_html_')"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_time_past_every_calendar_costs_no_frame(tmp_path):
+    records = [VERSION, *(framed(event(s, scalar("train/loss", 0.5), wall=1e18 + s)) for s in range(5))]
+    (tmp_path / "events.out.tfevents.1.h").write_bytes(b"".join(records))
+    run = curvelab.load(tmp_path)
+    assert run.frame["wall_time"].isna().all() and len(run.frame) == 5
+    assert any("after 2099" in note.text for note in run.notes)

@@ -14,7 +14,7 @@ from curvelab.sources import LFS_MARK
 def told(folder) -> str:
     (error,) = gather([folder]).errors
     assert "looked for trainer_state.json" in error.message or "trainer_state.json" in error.message
-    return error.message.partition("; nearest: ")[2]
+    return error.message.partition("; nearest: ")[2].partition("; looked for ")[0]
 
 
 @pytest.mark.parametrize(

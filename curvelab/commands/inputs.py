@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,9 @@ from curvelab.model.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from curvelab.ingest import Gathered
+
+_CLOSE = 0.85  # likeness of two names that makes one a misspelling of the other; judgement
+_OF_A_SET = re.compile(r"^(eval|test)/.+/\w+$")
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Log files, folders, globs or URLs.")]
 Config = Annotated[
@@ -28,7 +32,7 @@ Metric = Annotated[
 
 
 def read_runs(paths: Sequence[str], metric_names: Mapping[str, str], typed: Mapping[str, str]) -> Gathered:
-    """All runs below the paths; each input that could not be read is said in one line.
+    """All runs below the paths; what could not be read, and what was passed over, is said in one line each.
 
     metric_names  logged name -> canonical name, from all settings
     typed         those of them that stood on the command line: one that fits no log is said, too
@@ -37,8 +41,11 @@ def read_runs(paths: Sequence[str], metric_names: Mapping[str, str], typed: Mapp
 
     with progress("reading") as show:
         gathered = gather(paths, progress=show, metric_names=metric_names)
-    for error in gathered.errors:
-        say(str(error))
+    for told in (*gathered.errors, *gathered.remarks):
+        say(str(told))
+    for name, canonical in metric_names.items():
+        if near := _nearest_canonical(canonical):
+            say(f'--metric {name}={canonical}: no pattern looks at {canonical}; did you mean "{near}"?')
     logged = _logged_names(gathered) if typed and gathered.runs else set()
     for name in typed:
         if logged and name not in logged:
@@ -58,6 +65,19 @@ def _logged_names(gathered: Gathered) -> set[str]:
             known = common.get(log.format)  # None for logs that came from a service: their keys pass as they are
             names |= {raw, canonical(known(raw) if known else raw)}
     return names
+
+
+def _nearest_canonical(name: str) -> str | None:
+    """The canonical name that an unknown one may be meant to be; None for a known one, and for one that is like none."""
+    from difflib import get_close_matches
+
+    from curvelab.catalogue import detectors
+    from curvelab.knowledge.metric_names import SAME
+
+    known = {*SAME.values(), *(metric for one in detectors() for metric in one.needs)}
+    if name in known or _OF_A_SET.match(name):
+        return None
+    return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=_CLOSE)), None)
 
 
 def output_file(output: str) -> Path:

@@ -9,7 +9,8 @@ from curvelab.importers._lines import Lines, Tally
 from curvelab.sources import Source
 
 GLOBS = ("*.log", "*.txt", "*.out", "*.log.gz")
-_SEARCHED = 1024**2  # bytes: much is printed before the first loss
+_SEARCHED = (1024**2, 8 * 1024**2)  # bytes from the beginning: much is printed before the first loss
+_SEARCHED_LAST = 1024**2  # bytes from the end, where nothing was found before
 _ENOUGH = 2  # lines that make a console log: one alone may be a quotation in a text
 _LONGEST = 20_000  # characters of a line that are looked at
 
@@ -29,12 +30,23 @@ _STEP = re.compile(
 _PIECE = re.compile(
     rf"^\s*(?P<name>[A-Za-z][\w /()\-]{{0,80}}?)\s*[:=]?\s*(?P<value>{_NUMBER})\s*(?:ms|s|%|it/s)?\s*$", re.I
 )
+# torchtune: `loss:1.9 lr:2e-05 ` behind one bar, nothing but such pairs
+_PAIR_OF = re.compile(rf"([A-Za-z][\w./\-]{{0,80}}):({_NUMBER})(?=\s|$)", re.I)
+_PAIRS = re.compile(rf"\s*(?:[A-Za-z][\w./\-]{{0,80}}:{_NUMBER}(?:\s+|$))+", re.I)
 
 
 def kind_of(source: Source) -> Kind | None:
-    """The console format of a text file, by the lines in its first megabyte."""
+    """The console format of a text file, by its first lines that bear metrics, or by its last ones."""
+    for limit in _SEARCHED:
+        kind = _kind_of_lines(source.first(limit), source)
+        if kind or source.size <= limit:
+            return kind
+    return _kind_of_lines(source.last(_SEARCHED_LAST), source)
+
+
+def _kind_of_lines(raw: bytes, source: Source) -> Kind | None:
     dicts = losses = 0
-    for _, line in Lines(source.first(_SEARCHED), Tally(source.path)):
+    for _, line in Lines([raw], Tally(source.path)):
         if trainer_dicts(line):
             dicts += 1
         elif loss_line(line) is not None:
@@ -88,6 +100,8 @@ def loss_line(line: str) -> tuple[int, int | None, list[tuple[str, str]]] | None
         if found:
             name = re.sub(r"\s+", " ", found["name"]).strip(" -(").removesuffix(" value")
             metrics.append((prefix + name, found["value"]))
+        elif _PAIRS.fullmatch(piece):
+            metrics += [(prefix + name, value) for name, value in _PAIR_OF.findall(piece)]
     if not any("loss" in name.lower() for name, _ in metrics):
         return None
     return int(match["step"]), int(match["total"]) if match["total"] else None, metrics

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Literal
 
-from curvelab.importers._axes import STEPS, Axes, axes_of
+from curvelab.importers._about_training import CountingTable
+from curvelab.importers._axes import Axes, axes_of
 from curvelab.importers._csv_rows import cells_of, delimiter_of
 from curvelab.importers._lines import head_lines
-from curvelab.importers._metric_columns import cell_number, count_of
-from curvelab.importers._table_notes import ABOUT_TRAINING
+from curvelab.importers._metric_columns import cell_number, count_of, numbered
 from curvelab.sources import Source
 
 Kind = Literal["lightning-csv", "keras-csv", "csv-table"]
@@ -27,26 +27,45 @@ CHART = re.compile(r"^(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?$", re
 
 def kind_of(source: Source) -> Kind | None:
     """The CSV format of a file; None for a table that is no training log."""
+    header, rows = _cells(source)
+    if rows and is_chart(header) and axes_of(header) is None:
+        return "csv-table" if _numeric(rows, range(1, len(header))) else None
+    head = _head(header, rows)
+    if head is None or not head.is_log(source.named):
+        return None
+    name = source.path.name.lower()
+    if not head.axes.by_epoch and "epoch" in header and any(fnmatchcase(name, glob) for glob in _LIGHTNING_FILES):
+        return "lightning-csv"
+    if head.axes.by_epoch and header[0] == "epoch" and _is_keras(header):
+        return "keras-csv"
+    return "csv-table"
+
+
+def nearly(source: Source) -> str:
+    """What a table lacks that counts and holds numbers, and is no log; empty for all other files."""
+    head = _head(*_cells(source))
+    return head.how_to_name if head is not None else ""
+
+
+def _cells(source: Source) -> tuple[list[str], list[list[str]]]:
+    """The header and the first whole rows."""
     lines = [line for line in head_lines(source, _ROWS + 1) if line.strip() and not line.startswith("#")]
     if len(lines) < 2:
-        return None
+        return [], []
     delimiter = delimiter_of(lines[0])
     header = [cell.strip() for cell in cells_of(lines[0], delimiter)]
     rows = [[cell.strip() for cell in cells_of(line, delimiter)] for line in lines[1:]]
-    rows = [row for row in rows if len(row) == len(header)]
+    return header, [row for row in rows if len(row) == len(header)]
+
+
+def _head(header: list[str], rows: list[list[str]]) -> CountingTable | None:
+    """What the table counts and holds; None when no column counts upwards."""
     axes = axes_of(header)
-    if not rows or (axes is None and not is_chart(header)):
+    if axes is None or not rows or not _counts(axes, header, rows):
         return None
-    if axes is None:
-        return "csv-table" if _numeric(rows, range(1, len(header))) else None
-    if not _counts(axes, header, rows) or not _has_metrics(axes, header, rows):
-        return None
-    name = source.path.name.lower()
-    if not axes.by_epoch and "epoch" in header and any(fnmatchcase(name, glob) for glob in _LIGHTNING_FILES):
-        return "lightning-csv"
-    if axes.by_epoch and header[0] == "epoch" and _is_keras(header):
-        return "keras-csv"
-    return "csv-table"
+    names = numbered(header)
+    beside = [i for i, name in enumerate(header) if not axes.is_axis(name)]
+    return CountingTable(axes, [names[i] for i in beside if _numeric(rows, [i])], header)
 
 
 def is_chart(header: Sequence[str]) -> bool:
@@ -69,7 +88,9 @@ def _counts(axes: Axes, header: Sequence[str], rows: Sequence[Sequence[str]]) ->
     cells = [row[at] for row in rows if row[at]]
     counts = [count_of(cell) for cell in cells]
     whole = [
-        count for cell, count in zip(cells, counts, strict=True) if count is not None and cell_number(cell) == count
+        count
+        for cell, count in zip(cells, counts, strict=True)
+        if count is not None and (axes.by_epoch or cell_number(cell.replace(",", "")) == count)
     ]
     if not whole or len(whole) < _MOSTLY * len(cells):
         return False
@@ -77,14 +98,6 @@ def _counts(axes: Axes, header: Sequence[str], rows: Sequence[Sequence[str]]) ->
         return False
     ups = sum(b >= a for a, b in pairwise(whole))
     return 2 * ups >= len(whole) - 1
-
-
-def _has_metrics(axes: Axes, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a column beside the axes holds numbers; with weak axes its name must speak of training, too."""
-    columns = [i for i, name in enumerate(header) if not axes.is_axis(name) and name.strip().lower() not in STEPS]
-    if axes.by_epoch:
-        columns = [i for i in columns if ABOUT_TRAINING.search(header[i])]
-    return _numeric(rows, columns)
 
 
 def _numeric(rows: Sequence[Sequence[str]], columns: Sequence[int] | range) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from curvelab.free_names import whole_file_names
-from curvelab.importers._axes import AxisReader, axes_of
+from curvelab.importers._axes import AxisReader, axes_of, steps_by_epoch
 from curvelab.importers._csv_rows import CsvTable
-from curvelab.importers._lines import Tally, text_of
-from curvelab.importers._metric_columns import MetricColumns
+from curvelab.importers._lines import Tally, lines_of
+from curvelab.importers._metric_columns import MetricColumns, numbered
 from curvelab.importers._table_notes import axis_notes, value_notes
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log
@@ -32,7 +32,7 @@ class _Layout:
         axes = axes_of(header)
         if axes is None:
             raise UnreadableError(source.path, "has no column that counts steps or epochs; nothing to read")
-        metrics = [(i, name) for i, name in enumerate(header) if not axes.is_axis(name)]
+        metrics = [(i, name) for i, name in enumerate(numbered(header)) if not axes.is_axis(header[i])]
         return cls(header, AxisReader(axes), metrics, {name: i for i, name in reversed(list(enumerate(header)))})
 
     def cell(self, cells: list[str], name: str) -> str | None:
@@ -46,7 +46,6 @@ def read_csv(
     common: Callable[[str], str],
     *,
     ends_lines: bool,
-    settings: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Log:
     """Read a CSV log.
 
@@ -56,7 +55,7 @@ def read_csv(
     Raises UnreadableError when no row can be read.
     """
     tally = Tally(source.path)
-    table = CsvTable(text_of(source), tally)
+    table = CsvTable(lines_of(source, tally), tally)
     columns = MetricColumns()
     layout: _Layout | None = None
     layouts: list[_Layout] = []
@@ -83,10 +82,15 @@ def read_csv(
         damage.append(tally.say("the last line is not whole; its last cell may be cut and is left out"))
     elif table.unended:
         damage.append(tally.say("the last line has no line end; its last cell may be cut"))
+    if twice := sorted({name for _, name in layout.metrics} - {*layout.header}):
+        damage.append(tally.say(f"several columns have one name; they are kept apart ({', '.join(twice[:3])})"))
     if table.too_wide:
         damage.append(tally.warn(f"{table.too_wide:,} columns beyond the first {len(layout.header):,} were not read"))
     guessed = sum(one.reader.guessed for one in layouts)
-    damage += axis_notes(tally, layout.reader.axes, guessed, sum(one.reader.fractional for one in layouts))
+    fractional = sum(one.reader.fractional for one in layouts)
+    if fractional and all(one.reader.axes.by_epoch for one in layouts):
+        columns.count_by(steps_by_epoch)
+    damage += axis_notes(tally, layout.reader.axes, guessed, fractional)
     damage += value_notes(tally, columns)
     if table.new_headers:
         text = f"the header stands in it {len(table.new_headers) + 1} times: several processes wrote to this file"
@@ -95,7 +99,6 @@ def read_csv(
         path=source.path,
         format=format_,
         series=columns.series(),
-        settings=settings or {},
         restarts=tuple(restarts),
         names=whole_file_names(columns.names, common),
         skipped=columns.skipped,

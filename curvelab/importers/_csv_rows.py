@@ -31,7 +31,7 @@ class CsvTable:
     too_wide    columns beyond MAX_COLUMNS, which are not read
     """
 
-    raw: bytes
+    lines: Lines
     tally: Tally
     header: list[str] = field(default_factory=list)
     delimiter: str = ","
@@ -44,9 +44,8 @@ class CsvTable:
 
         The header is the first line that is neither empty nor a comment; rows change to another that follows.
         """
-        lines = Lines(self.raw, self.tally)
         pending: tuple[int, list[str]] | None = None
-        for number, cells in self._records(lines):
+        for number, cells in self._records():
             if not self.header:
                 self._take_header(cells)
                 continue
@@ -66,7 +65,7 @@ class CsvTable:
                 self._new_header(number, cells)
                 continue
             pending = number, cells[: len(self.header)]
-        self.unended = lines.unended
+        self.unended = self.lines.unended
         if pending is not None:
             yield pending
 
@@ -79,9 +78,9 @@ class CsvTable:
         self.new_headers.append(number)
         self._take_header(cells)
 
-    def _records(self, lines: Lines) -> Iterator[tuple[int, list[str]]]:
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
         """(first line, cells) of each record; a quote that stays open costs only the line that it stands in."""
-        source = iter(lines)
+        source = iter(self.lines)
         ahead: deque[tuple[int, str]] = deque()
         while True:
             if not ahead and (following := next(source, None)) is not None:
@@ -94,14 +93,15 @@ class CsvTable:
                     continue
                 self.delimiter = delimiter_of(line)
             if line.count('"') % 2 == 0:
-                if line:
-                    yield number, cells_of(line, self.delimiter)
+                cells = cells_of(line, self.delimiter)
+                if not line.startswith("#") or len(cells) == len(self.header):  # else a comment amid the rows
+                    yield number, cells
                 continue
-            cells = self._over_several_lines(line, ahead, source)
-            if cells is None:
+            over_several = self._over_several_lines(line, ahead, source)
+            if over_several is None:
                 self.tally.drop("have a quote that never closes", number)
             else:
-                yield number, cells
+                yield number, over_several
 
     def _over_several_lines(
         self, line: str, ahead: deque[tuple[int, str]], source: Iterator[tuple[int, str]]

@@ -13,14 +13,15 @@ from curvelab.sources import Source
 
 MAX_NESTING = 8  # levels of nested values that become names of their own
 MAX_LEAVES = 20_000  # values of one row
-_TRIES = 20  # objects that are looked for in one damaged line
+_BROKEN = 20  # places in one line at which no object holds, before the rest of it is given up
+_LINES = 20  # lines in which LLaMA-Factory's mark is looked for
 
 Row = dict[str, Any]
 
 
-def json_rows(raw: bytes, tally: Tally) -> Iterator[tuple[int, Row]]:
+def json_rows(lines: Lines, tally: Tally) -> Iterator[tuple[int, Row]]:
     """(line, object) of every complete object; what is none is dropped into the tally."""
-    for number, line in Lines(raw, tally):
+    for number, line in lines:
         text = line.strip()
         if not text:
             continue
@@ -28,9 +29,9 @@ def json_rows(raw: bytes, tally: Tally) -> Iterator[tuple[int, Row]]:
         if isinstance(row, dict):
             yield number, row
             continue
-        found = list(_objects_in(text))
+        found, whole = _objects_in(text)
         yield from ((number, row) for row in found)
-        if not found or not _whole(text, found):
+        if not whole:
             tally.drop(
                 "hold no complete JSON object" if not found else "hold a broken piece beside whole objects", number
             )
@@ -40,18 +41,19 @@ def head_rows(source: Source, most: int = 100) -> list[Row]:
     """The objects among the first bytes of a file, for recognition; an empty list when its first lines hold none."""
     rows: list[Row] = []
     for tried, line in enumerate(head_lines(source, most)):
-        row = _parsed(line.strip()) if line.strip().startswith("{") else None
-        if isinstance(row, dict):
-            rows.append(row)
-        elif tried > 5 and not rows:
+        text = line.strip()
+        if text.startswith("{"):
+            row = _parsed(text)
+            rows += [row] if isinstance(row, dict) else _objects_in(text)[0]
+        if tried > 5 and not rows:
             return []
-    return rows
+    return rows[:most]
 
 
 def is_trainer_log(source: Source) -> bool:
     """Whether a file is LLaMA-Factory's log: its name, and a line that counts current_steps."""
     name = source.path.name.startswith("trainer_log")
-    return name and any('"current_steps"' in line for line in head_lines(source, _TRIES))
+    return name and any('"current_steps"' in line for line in head_lines(source, _LINES))
 
 
 def flat(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -78,29 +80,17 @@ def _parsed(text: str) -> Any:
         return value if not text[end:].strip() else None
 
 
-def _objects_in(text: str) -> Iterator[Row]:
-    """The complete objects in a line that is not one object as a whole."""
-    at = text.find("{")
-    for _ in range(_TRIES):
-        if at < 0:
-            return
+def _objects_in(text: str) -> tuple[list[Row], bool]:
+    """The complete objects in a line that is not one object as a whole, and whether there is nothing beside them."""
+    found: list[Row] = []
+    whole, broken, end = True, 0, 0
+    while (at := text.find("{" if whole else '{"', end)) >= 0 and broken < _BROKEN:
         try:
-            value, end = one_value(text, at)
+            value, behind = one_value(text, at)
         except ValueError:
-            at = text.find('{"', at + 1)
+            whole, broken, end = False, broken + 1, at + 1
             continue
-        if isinstance(value, dict):
-            yield value
-        at = text.find("{", end)
-
-
-def _whole(text: str, found: list[Row]) -> bool:
-    """Whether a line holds nothing beside the objects found in it."""
-    at = 0
-    for _ in found:
-        try:
-            _, end = one_value(text, at)
-        except ValueError:
-            return False
-        at = end + len(text[end:]) - len(text[end:].lstrip())
-    return at >= len(text)
+        whole = whole and not text[end:at].strip()
+        found.append(value)
+        end = behind
+    return found, whole and not text[end:].strip()

@@ -31,17 +31,20 @@ class Gap:
 
 @dataclass
 class Salvaged:
-    """The entries that hold, what lay between that did not; where the first one begins, and the end of the last."""
+    """How many entries hold, what lay between that did not; where the first one begins, and the end of the last."""
 
-    items: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
     gaps: list[Gap] = field(default_factory=list)
     begin: int = 0
     end: int = 0
 
 
-def entries(text: str, start: int, plausible: Callable[[dict[str, Any]], bool]) -> Salvaged:
+def entries(
+    text: str, start: int, take: Callable[[dict[str, Any]], None], plausible: Callable[[dict[str, Any]], bool]
+) -> Salvaged:
     """All entries of the list whose first one stands at `start` or behind it.
 
+    take        is given the entries one by one
     plausible   whether an object behind damage is an entry, not a part of one; entries before damage are all taken
     """
     found = Salvaged(begin=start, end=start)
@@ -65,8 +68,9 @@ def entries(text: str, start: int, plausible: Callable[[dict[str, Any]], bool]) 
                 item, end = _entry(text[at : at + MAX_ENTRY], 0)
                 item, end = (item, at + end) if item is not None and plausible(item) else (None, at)
             found.gaps.append(Gap(lost, at))
-        found.begin = found.begin if found.items else at
-        found.items.append(item)
+        found.begin = found.begin if found.count else at
+        found.count += 1
+        take(item)
         found.end = end
 
 

@@ -67,7 +67,7 @@ def number(text: bytes) -> float | None:
 
 
 def numbers(joined: bytes, count: int) -> Floats | None:
-    """`count` texts, joined by commas, in one parse: float64[count]; None when one of them is no plain number.
+    """`count` texts, joined by commas, in one parse: float64[count]; None when one of them is no plain, finite number.
 
     Only digits, signs, spaces and commas are let through: then each comma stands between two numbers, and an equal
     count proves that every text was exactly one of them.
@@ -78,7 +78,10 @@ def numbers(joined: bytes, count: int) -> Floats | None:
         found = orjson.loads(b"[%b]" % joined)
     except orjson.JSONDecodeError:
         return None
-    return np.array(found, np.float64) if len(found) == count else None
+    if len(found) != count:
+        return None
+    values = np.array(found, np.float64)
+    return values if np.isfinite(values).all() else None  # past the range of a float64: to be told one by one
 
 
 def leaves(value: object, name: str, depth: int) -> Iterator[tuple[str, float | None]]:

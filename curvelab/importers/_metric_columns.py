@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from curvelab.importers._json_text import number
-from curvelab.model.log import RawSeries
+from curvelab.model.log import Floats, Ints, RawSeries
 
 MAX_METRICS = 20_000  # names in one file; more are no metrics but data
-LONGEST_NAME = 1_000  # characters
+LONGEST_NAME = 10_000  # characters; what is longer than can be shown is shortened after reading (clean_names)
 LARGEST_STEP = 2**53  # beyond this a step is no count but damage
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,|$))")  # a step as people write it: 12,000
 
 
 def count_of(value: Any) -> int | None:
     """A step or a number of steps; None for what cannot be one (text, negative, not finite, beyond 2^53)."""
-    found = cell_number(value) if isinstance(value, str) else number(value)
+    found = cell_number(_THOUSANDS.sub("", value) if "," in value else value) if isinstance(value, str) else number(value)
     if found is None or not math.isfinite(found) or not 0 <= found < LARGEST_STEP:
         return None
     return int(found)
@@ -35,17 +38,26 @@ def cell_number(text: str) -> float | None:
         return number(text)
 
 
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, each once: the second `loss` becomes `loss (2)`."""
+    count: Counter[str] = Counter()
+    found = []
+    for name in names:
+        count[name] += 1
+        found.append(f"{name} ({count[name]})" if count[name] > 1 else name)
+    return found
+
+
 class MetricColumns:
-    """Metric name -> columns of step, value, epoch, tokens, wall time, native step and order."""
+    """Rows of a log as columns: the axes once a row; of every metric its values and the rows that have one."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, tuple[array[int], array[float], array[float], array[float], array[float], array[int]]]
-        self._columns = {}
-        self._orders: dict[str, array[int]] = {}
+        self._step, self._native = array("q"), array("q")
+        self._epoch, self._tokens, self._wall_time = array("d"), array("d"), array("d")
+        self._values: dict[str, tuple[array[int], array[float]]] = {}
         self.skipped: dict[str, int] = {}
         self.overflown = 0
         self.refused = 0
-        self.rows = 0
 
     def add(
         self,
@@ -58,9 +70,12 @@ class MetricColumns:
         native_step: int | None = None,
     ) -> None:
         """Add one row of numbers, or texts that hold numbers; None is no value, all else is counted, not kept."""
-        order = self.rows
-        self.rows += 1
-        native = step if native_step is None else native_step
+        row = len(self._step)
+        self._step.append(step)
+        self._native.append(step if native_step is None else native_step)
+        self._epoch.append(epoch)
+        self._tokens.append(tokens)
+        self._wall_time.append(wall_time)
         for name, item in values:
             if item is None:
                 continue
@@ -71,60 +86,69 @@ class MetricColumns:
                 continue
             if math.isinf(value) and not _says_infinite(item):
                 self.overflown += 1
-            columns = self._columns.get(name)
-            if columns is None:
-                if len(self._columns) >= MAX_METRICS or len(name) > LONGEST_NAME:
+            column = self._values.get(name)
+            if column is None:
+                if len(self._values) >= MAX_METRICS or len(name) > LONGEST_NAME:
                     self.refused += 1
                     continue
-                columns = (array("q"), array("d"), array("d"), array("d"), array("d"), array("q"))
-                self._columns[name] = columns
-                self._orders[name] = array("q")
-            columns[0].append(step)
-            columns[1].append(value)
-            columns[2].append(epoch)
-            columns[3].append(tokens)
-            columns[4].append(wall_time)
-            columns[5].append(native)
-            self._orders[name].append(order)
+                column = self._values[name] = (array("q"), array("d"))
+            column[0].append(row)
+            column[1].append(value)
 
     def __len__(self) -> int:
-        return len(self._columns)
+        return len(self._values)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._columns
+        return name in self._values
+
+    @property
+    def rows(self) -> int:
+        return len(self._step)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._columns)
+        return tuple(self._values)
 
-    def last_step(self) -> int | None:
-        """The highest step of all rows."""
-        return max((max(columns[0]) for columns in self._columns.values()), default=None)
+    def count_by(self, steps: Callable[[Floats], Ints]) -> None:
+        """Replace the steps by others that are made of the epochs."""
+        counted = array("q", steps(_array(self._epoch)).tobytes())
+        self._step = self._native = counted
 
     def series(self) -> tuple[RawSeries, ...]:
-        """The columns as series; an axis that no row has is None."""
+        """The columns as series; an axis that no row of it has is None. Metrics that every row has share their axes."""
+        of_all: dict[str, Any] = {}
         found = []
-        for name, (step, value, epoch, tokens, wall_time, native) in self._columns.items():
-            steps, natives = np.frombuffer(step, dtype=np.int64), np.frombuffer(native, dtype=np.int64)
-            found.append(
-                RawSeries(
-                    name=name,
-                    step=steps,
-                    value=np.frombuffer(value, dtype=np.float64),
-                    order=np.frombuffer(self._orders[name], dtype=np.int64),
-                    epoch=_known(epoch),
-                    tokens=_known(tokens),
-                    wall_time=_known(wall_time),
-                    native_step=None if np.array_equal(steps, natives) else natives,
-                )
-            )
+        for name, (where, what) in self._values.items():
+            rows = _array(where)
+            # rows rise, so that as many as there are, each the next of the one before, are all of them
+            every = len(rows) == self.rows and bool((np.diff(rows) == 1).all())
+            if every and not of_all:
+                of_all = self._axes(None)
+            found.append(RawSeries(name=name, value=_array(what), **(of_all if every else self._axes(rows))))
         return tuple(found)
+
+    def _axes(self, rows: Ints | None) -> dict[str, Any]:
+        """The axes at some rows, or at all of them (None)."""
+        columns = map(_array, (self._step, self._native, self._epoch, self._tokens, self._wall_time))
+        step, native, epoch, tokens, wall_time = (column if rows is None else column[rows] for column in columns)
+        return {
+            "step": step,
+            "order": np.arange(len(step), dtype=np.int64) if rows is None else rows,
+            "epoch": _known(epoch),
+            "tokens": _known(tokens),
+            "wall_time": _known(wall_time),
+            "native_step": None if np.array_equal(step, native) else native,
+        }
+
+
+def _array(column: Any) -> Any:
+    """The column as a NumPy array on the same memory."""
+    return np.frombuffer(column, dtype=np.int64 if column.typecode == "q" else np.float64)
+
+
+def _known(values: Floats) -> Floats | None:
+    return None if np.isnan(values).all() else values
 
 
 def _says_infinite(item: Any) -> bool:
     return "inf" in item.lower() if isinstance(item, str) else isinstance(item, float)
-
-
-def _known(column: array[float]) -> Any:
-    values = np.frombuffer(column, dtype=np.float64)
-    return None if np.isnan(values).all() else values

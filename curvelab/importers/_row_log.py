@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from curvelab.importers._axes import Axes, AxisReader, axes_of
+from curvelab.importers._axes import Axes, AxisReader, axes_of, steps_by_epoch
 from curvelab.importers._json_lines import flat
 from curvelab.importers._lines import Tally
 from curvelab.importers._metric_columns import MetricColumns
@@ -56,4 +56,6 @@ def read_rows(
         step, more = log.reader.read(values.get)
         metrics = [(name, value) for name, value in values.items() if not axes.is_axis(name) and name not in without]
         log.columns.add(step, metrics, **more)
+    if log.reader.fractional:
+        log.columns.count_by(steps_by_epoch)
     return log

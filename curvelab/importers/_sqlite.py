@@ -52,12 +52,12 @@ class Database:
                 self._connection.execute(f"PRAGMA {pragma}")
             try:
                 self.tables = self._tables()
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):
                 # SQLite refuses a file that was cut as a whole, except with this setting; nothing can be written anyhow
                 self._connection.execute("PRAGMA writable_schema=ON")
                 self.tables = self._tables()
             self._connection.set_authorizer(_authorizer)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # SQLite's message may quote damaged bytes
             self.close()
             raise UnreadableError(source.path, f"no readable SQLite database ({error}); nothing was kept") from None
 
@@ -116,7 +116,7 @@ class Database:
                     last, skip, count = row[0], 1, count + 1
                     yield row[1:]
                 return
-            except (sqlite3.Error, OverflowError) as error:
+            except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
                 if not tries:
                     tally.drop(f'of the table "{table}" at least are on damaged pages ({error})')
                 if last + skip >= 2**63 - 1:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from curvelab.importers._axes import Axes
 from curvelab.importers._lines import Tally
 from curvelab.importers._metric_columns import MetricColumns
 from curvelab.model.note import Note
 
-# Words of a column's name that make a table without steps, only with epochs, a training log
-ABOUT_TRAINING = re.compile(
-    r"loss|acc|error|reward|score|auc|f1|\blr\b|learning.?rate|mse|mae|rmse|perplexity|ppl|map|grad|val|train|eval",
-    re.I,
-)
-
 
 def axis_notes(tally: Tally, axes: Axes, guessed: int, fractional: int = 0) -> list[Note]:
     """How the steps were found."""
     notes = []
-    if axes.by_epoch:
+    if axes.by_epoch and fractional:
+        text = f'no column counts steps, and {fractional:,} rows lie between two epochs: the different values of'
+        notes.append(tally.say(f'{text} "{axes.step}" are counted'))
+    elif axes.by_epoch:
         notes.append(tally.say(f'no column counts steps: the step is the number of the epoch ("{axes.step}")'))
-    if fractional:
-        notes.append(tally.warn(f"{fractional:,} rows lie between two epochs; their step is the epoch that was done"))
     if guessed:
         notes.append(tally.warn(f'{guessed:,} rows have no usable "{axes.step}"; took the step of the row before'))
     return notes

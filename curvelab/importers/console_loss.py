@@ -1,10 +1,11 @@
-"""Console logs of nanoGPT, Megatron-LM and loops like theirs: one line a step, with its number and its loss.
+"""Console logs of nanoGPT, Megatron-LM, torchtune and loops like theirs: one line a step, with its number and its loss.
 
 What it reads
 -------------
 `iter 100: loss 2.31, time 12ms, mfu 10%`, `step 500: train loss 2.1, val loss 2.3` (nanoGPT), `iteration 100/ 5000 |
 lm loss: 2.3E+00 | learning rate: 1.0E-04 | grad norm: 1.2 |` and `validation loss at iteration 1000 | lm loss value:
-2.1 |` (Megatron-LM), `step 10 | loss: 6.5 | lr 1e-4 | norm: 0.5`. Every number of the line that has a name is a
+2.1 |` (Megatron-LM), `Step 1 | loss:1.95 lr:2e-05 tokens_per_second_per_gpu:1234.5` (torchtune's DiskLogger, its files
+are called log_<time>.txt, and StdoutLogger), `step 10 | loss: 6.5 | lr 1e-4 | norm: 0.5`. Every number of the line that has a name is a
 metric; the number behind the slash is the plan.
 
 Damage
@@ -21,11 +22,12 @@ stays apart from the `loss` of its iterations where a file has both.
 Limits
 ------
 No wall times. Units (ms, s, %) are cut off, not converted. A line needs a step, a loss, and commas or bars between its
-numbers. Printed values are rounded. Two processes on one console are not told apart.
+numbers, or torchtune's `name:number` pairs. Printed values are rounded. Two processes on one console are not told apart.
 
 Sources
 -------
-https://github.com/karpathy/nanoGPT, https://github.com/NVIDIA/Megatron-LM (what their consoles print).
+https://github.com/karpathy/nanoGPT, https://github.com/NVIDIA/Megatron-LM (what their consoles print);
+https://github.com/pytorch/torchtune (training/metric_logging.py, as documentation).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ import re
 
 from curvelab import free_names
 from curvelab.importers._console_kinds import GLOBS, kind_of, loss_line
-from curvelab.importers._lines import Lines, Tally, text_of
+from curvelab.importers._lines import Tally, lines_of
 from curvelab.importers._metric_columns import MetricColumns
 from curvelab.importers._table_notes import value_notes
 from curvelab.model.errors import UnreadableError
@@ -53,7 +55,7 @@ def common_name(raw: str) -> str:
 
 
 @importer(
-    title="Console log with a loss a step (nanoGPT, Megatron-LM)",
+    title="Console log with a loss a step (nanoGPT, Megatron-LM, torchtune)",
     globs=GLOBS,
     names=common_name,
     looks=lambda source: kind_of(source) == "console-loss",
@@ -61,13 +63,13 @@ def common_name(raw: str) -> str:
 def read(source: Source) -> Log:
     """Read one console log. Raises UnreadableError when no line has a step and a loss."""
     tally = Tally(source.path)
-    lines = Lines(text_of(source), tally)
+    lines = lines_of(source, tally)
     columns = MetricColumns()
     plan = None
     cut = False
     for _, line in lines:
         whole = not lines.unended
-        found = loss_line(line if whole else line[: max(line.rfind(","), line.rfind("|")) + 1])
+        found = loss_line(line if whole else line[: max(map(line.rfind, ",| ")) + 1])
         if found is None:
             continue
         step, total, metrics = found

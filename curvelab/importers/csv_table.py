@@ -33,11 +33,11 @@ from __future__ import annotations
 import hashlib
 
 from curvelab.free_names import common_name, whole_file_names
-from curvelab.importers._axes import AxisReader, axes_of
-from curvelab.importers._csv_kinds import CHART, GLOBS, is_chart, kind_of
+from curvelab.importers._axes import AxisReader, axes_of, steps_by_epoch
+from curvelab.importers._csv_kinds import CHART, GLOBS, is_chart, kind_of, nearly
 from curvelab.importers._csv_log import is_damage, read_csv
 from curvelab.importers._csv_rows import CsvTable, cells_of, delimiter_of
-from curvelab.importers._lines import Tally, head_lines, text_of
+from curvelab.importers._lines import Tally, head_lines, lines_of
 from curvelab.importers._metric_columns import MetricColumns
 from curvelab.importers._table_notes import axis_notes, value_notes
 from curvelab.model.errors import UnreadableError
@@ -50,6 +50,7 @@ from curvelab.sources import Source, importer
     globs=GLOBS,
     names=common_name,
     looks=lambda source: kind_of(source) == "csv-table",
+    nearly=nearly,
 )
 def read(source: Source) -> Log | list[Log]:
     """Read one table, or the runs of one chart. Raises UnreadableError when no row can be read."""
@@ -62,7 +63,7 @@ def read(source: Source) -> Log | list[Log]:
 def _chart(source: Source) -> list[Log]:
     """One log for each run of a chart."""
     tally = Tally(source.path)
-    table = CsvTable(text_of(source), tally)
+    table = CsvTable(lines_of(source, tally), tally)
     runs: dict[str, MetricColumns] = {}
     wanted: list[tuple[int, str, str]] = []
     reader: AxisReader | None = None
@@ -92,18 +93,20 @@ def _chart(source: Source) -> list[Log]:
         raise UnreadableError(source.path, "holds no complete row; nothing to read")
     whole = [
         *tally.notes(sum(columns.rows for columns in runs.values())),
-        *axis_notes(tally, reader.axes, reader.guessed),
+        *axis_notes(tally, reader.axes, reader.guessed, reader.fractional),
     ]
     whole.append(tally.say("a chart of W&B: bounds (__MIN, __MAX) are left out; long runs may have been sampled"))
     logs = []
     for run, columns in runs.items():
+        if reader.fractional:
+            columns.count_by(steps_by_epoch)
         notes = (*whole, *value_notes(tally, columns))
         logs.append(
             Log(
                 path=source.path,
                 format="csv-table",
                 series=columns.series(),
-                identity={"id": hashlib.sha256(f"{source.path.parent}|{run}".encode()).hexdigest()[:12], "name": run},
+                identity={"id": _digest(f"{source.path.parent}|{run}"), "name": run},
                 names=whole_file_names(columns.names),
                 skipped=columns.skipped,
                 notes=notes,
@@ -111,3 +114,7 @@ def _chart(source: Source) -> list[Log]:
             )
         )
     return logs
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -3,9 +3,9 @@
 What it reads
 -------------
 One object a line. The step is the first of train/global_step, global_step, current_steps, step, iteration, iter,
-`_step` (any case) that is there, else the epoch, and a note says so; `_timestamp`, `timestamp` and the like give the
-time. Numbers, also as texts and in nested objects (joined with slashes), are metrics. Beside a wandb-history.jsonl the
-config.yaml gives the settings, through PyYAML's safe loader where PyYAML is installed.
+`_step` (any case) that is there, else the epoch, and a note says so; a row that lacks it may have another of them.
+`_timestamp`, `timestamp` and the like give the time. Numbers, also as texts and in nested objects (joined with slashes),
+are metrics.
 
 Damage
 ------
@@ -35,15 +35,14 @@ from itertools import pairwise
 from typing import Any
 
 from curvelab.free_names import common_name, whole_file_names
+from curvelab.importers._about_training import CountingTable
 from curvelab.importers._axes import Axes, axes_of, cell_or_number
 from curvelab.importers._json_lines import flat, head_rows, is_trainer_log, json_rows
-from curvelab.importers._lines import Tally, text_of
+from curvelab.importers._lines import Tally, lines_of
 from curvelab.importers._metric_columns import count_of
 from curvelab.importers._row_log import read_rows
-from curvelab.importers._yaml_settings import yaml_settings
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log
-from curvelab.model.note import Note
 from curvelab.sources import Source, importer
 
 _NUMBERS = 0.5  # share of the values beside the axes that are numbers; judgement
@@ -54,31 +53,48 @@ _WANDB_FOLDER = re.compile(r"^(?:dry|offline-)?run-\d{8}_\d{6}-(\w+)$")
 
 
 def looks_like_log(source: Source) -> bool:
-    """Whether the first lines count something upwards beside numbers, and are not LLaMA-Factory's."""
+    """Whether the first lines count something upwards beside numbers of a training, and are not LLaMA-Factory's."""
+    found = _head(source)
+    return found is not None and found.is_log(source.named)
+
+
+def nearly(source: Source) -> str:
+    """What a log of something else lacks; empty for all other files."""
+    found = _head(source)
+    return found.how_to_name if found is not None else ""
+
+
+def _head(source: Source) -> CountingTable | None:
+    """What the first lines count and hold; None when they are no log of anything."""
     if is_trainer_log(source):
-        return False
+        return None
     rows = [dict(flat(row)) for row in head_rows(source)]
     axes = axes_of(dict.fromkeys(name for row in rows for name in row))
-    return axes is not None and _counts(axes, rows) and _has_metrics(axes, rows)
+    if axes is None or not _counts(axes, rows) or not _has_metrics(axes, rows):
+        return None
+    metrics = {name: None for row in rows for name, value in row.items() if not axes.is_axis(name) and _plain(value)}
+    return CountingTable(axes, tuple(metrics), {name for row in rows for name in row})
 
 
 @importer(
-    title="JSON lines with a step", globs=("*.jsonl", "*.ndjson", "*.jsonl.gz"), names=common_name, looks=looks_like_log
+    title="JSON lines with a step",
+    globs=("*.jsonl", "*.ndjson", "*.jsonl.gz"),
+    names=common_name,
+    looks=looks_like_log,
+    nearly=nearly,
 )
 def read(source: Source) -> Log:
     """Read one JSON-lines log. Raises UnreadableError when no row counts steps or epochs."""
     tally = Tally(source.path)
-    log = read_rows(row for _, row in json_rows(text_of(source), tally))
+    log = read_rows(row for _, row in json_rows(lines_of(source, tally), tally))
     if log.reader is None or not log.columns.rows:
         raise UnreadableError(source.path, "has no complete row that counts steps or epochs; nothing to read")
     notes = log.notes(tally)
-    settings, identity = _of_wandb(source, notes)
     return Log(
         path=source.path,
         format="jsonl-table",
         series=log.columns.series(),
-        settings=settings,
-        identity=identity,
+        identity=_of_wandb(source),
         names=whole_file_names(log.columns.names),
         skipped=log.columns.skipped,
         notes=tuple(notes),
@@ -86,21 +102,17 @@ def read(source: Source) -> Log:
     )
 
 
-def _of_wandb(source: Source, notes: list[Note]) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
-    """Settings and run id that an old W&B folder has beside its history."""
-    if source.path.name != _WANDB_FILE:
-        return {}, {}
-    beside = source.path.parent / "config.yaml"
-    found = yaml_settings(beside, notes)
-    config = {name.removesuffix(".value"): value for name, value in found.items() if name.endswith(".value")}
-    config = {name: value for name, value in config.items() if not name.startswith(("_wandb", "wandb_version"))}
+def _of_wandb(source: Source) -> dict[str, str]:
+    """The run id that the folder of an old W&B history bears in its name."""
     folder = source.path.parent.parent.name if source.path.parent.name == "files" else source.path.parent.name
-    known = _WANDB_FOLDER.match(folder)
-    return ({beside.name: config} if config else {}), ({"id": known.group(1)} if known else {})
+    known = _WANDB_FOLDER.match(folder) if source.path.name == _WANDB_FILE else None
+    return {"id": known.group(1)} if known else {}
 
 
 def _counts(axes: Axes, rows: Sequence[dict[str, Any]]) -> bool:
-    values = [row[axes.step] for row in rows if row.get(axes.step) is not None]
+    counters = (axes.step, *axes.instead)
+    cells = [next((row[name] for name in counters if row.get(name) is not None), None) for row in rows]
+    values = [value for value in cells if value is not None]
     counts = [count for value in values if (count := count_of(value)) is not None and _plain(value)]
     if not counts or len(counts) < _COUNTS * len(values) or 2 * len(values) < len(rows):
         return False

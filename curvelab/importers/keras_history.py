@@ -34,7 +34,7 @@ from typing import Any
 
 from curvelab.free_names import train_by_default, whole_file_names
 from curvelab.importers._json_text import complete_items, decoded, parse
-from curvelab.importers._lines import Tally, text_of
+from curvelab.importers._lines import Tally, refuse_empty
 from curvelab.importers._metric_columns import MetricColumns, count_of
 from curvelab.importers._table_notes import value_notes
 from curvelab.model.errors import UnreadableError
@@ -64,7 +64,8 @@ def looks_like_history(source: Source) -> bool:
 def read(source: Source) -> Log:
     """Read one history. Raises UnreadableError when no list of numbers can be read."""
     tally = Tally(source.path)
-    raw = text_of(source)
+    refuse_empty(source)
+    raw = source.read_bytes()
     notes: list[Note] = []
     try:
         history = _history_of(parse(raw))

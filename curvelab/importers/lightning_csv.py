@@ -3,8 +3,7 @@
 What it reads
 -------------
 One row is one family of metrics at one step, so most cells are blank: a blank is no value, and NaN is one. The columns
-`step` and `epoch` are axes. `hparams.yaml` beside the file gives the settings, through PyYAML's safe loader where
-PyYAML is installed; a file that asks for Python objects is left out with a note.
+`step` and `epoch` are axes. What stands in `hparams.yaml` beside the file becomes settings of the run.
 
 Damage
 ------
@@ -31,14 +30,10 @@ files.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from curvelab.free_names import common_name
 from curvelab.importers._csv_kinds import kind_of
 from curvelab.importers._csv_log import read_csv
-from curvelab.importers._yaml_settings import yaml_settings
 from curvelab.model.log import Log
-from curvelab.model.note import Note
 from curvelab.sources import Source, importer
 
 
@@ -50,10 +45,4 @@ from curvelab.sources import Source, importer
 )
 def read(source: Source) -> Log:
     """Read one metrics.csv. Raises UnreadableError when no row can be read."""
-    notes: list[Note] = []
-    beside = source.path.parent / "hparams.yaml"
-    found = yaml_settings(beside, notes)
-    log = read_csv(
-        source, "lightning-csv", common_name, ends_lines=True, settings={beside.name: found} if found else {}
-    )
-    return replace(log, notes=(*log.notes, *notes))
+    return read_csv(source, "lightning-csv", common_name, ends_lines=True)

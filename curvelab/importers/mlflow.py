@@ -43,10 +43,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+import yaml
 
 from curvelab.free_names import common_name, whole_file_names
-from curvelab.importers._lines import Lines, Tally, text_of
-from curvelab.importers._metric_columns import LARGEST_STEP, MAX_METRICS, cell_number, count_of
+from curvelab.importers._lines import Lines, Tally
+from curvelab.importers._metric_columns import MAX_METRICS, cell_number, count_of
 from curvelab.importers._sqlite import GLOBS, MAGIC, Database, has_tables
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log, RawSeries, TimedSeries
@@ -121,7 +122,7 @@ def _database(source: Source, database: Database) -> list[Log]:
     kept = 0
     columns = ("run_uuid", "key", "value", "timestamp", "step", "is_nan")
     for order, (run, key, value, time, step, is_nan) in enumerate(database.rows("metrics", columns, tally)):
-        count = count_of(step or 0)
+        count = _step_of(str(step or 0))
         if not isinstance(value, int | float) or count is None:
             tally.drop("of metrics hold no number or no step")
             continue
@@ -233,21 +234,27 @@ def _with_epochs(series: list[RawSeries]) -> tuple[RawSeries, ...]:
 
 def _metric_file(source: Source, tally: Tally) -> _Values:
     values = _Values()
-    lines = Lines(text_of(source) if source.size else b"", tally)
+    lines = Lines(source.blocks(), tally)
     for number, line in lines:
         words = line.split()
         if not words:
             continue
         time = cell_number(words[0])
         value = cell_number(words[1]) if len(words) > 1 else None
-        step = count_of(words[2]) if len(words) == 3 else 0 if len(words) == 2 else None
+        step = _step_of(words[2]) if len(words) == 3 else 0 if len(words) == 2 else None
         if lines.unended:
             tally.drop(f'of metrics have no line end, so they may be cut (the last of "{source.path.name}")', number)
-        elif time is None or value is None or step is None or step >= LARGEST_STEP:
+        elif time is None or value is None or step is None:
             tally.drop(f'of metrics are not time, value and step (first in "{source.path.name}")', number)
         else:
             values.add(step, value, time, len(values.step))
     return values
+
+
+def _step_of(text: str) -> int | None:
+    """A step as MLflow takes it: a whole number, also a negative one."""
+    count = count_of(text.removeprefix("-"))
+    return -count if count is not None and text.startswith("-") else count
 
 
 def _in_order_of_time(metrics: dict[str, _Values]) -> None:
@@ -292,9 +299,26 @@ def _files(folder: Path, tally: Tally) -> Iterator[tuple[str, Source]]:
 
 
 def _meta(source: Source) -> dict[str, str]:
-    """The plain scalars of a meta.yaml; no YAML parser is needed for `name: text`."""
+    """The texts of a meta.yaml by name; of one that was cut those before the cut.
+
+    Only events are read, nothing is built of them, so no anchor, tag or nesting does any harm.
+    """
+    found: dict[str, str] = {}
+    key, depth = None, 0
     text = source.head.decode("utf-8", "replace")
-    return {key: value.strip("'\"") for key, value in _META_LINE.findall(text)}
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth != 1 or not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent | yaml.CollectionEndEvent):
+                continue
+            value = event.value if isinstance(event, yaml.ScalarEvent) else ""
+            if key is not None:
+                found[key] = value
+            key = value if key is None else None
+    except yaml.YAMLError:
+        # what was read before the damage counts; behind it, lines as MLflow writes them
+        found = {key: value.strip("'\"") for key, value in _META_LINE.findall(text)} | found
+    return found
 
 
 def _text(file: Path | Source) -> str:

@@ -37,7 +37,7 @@ from itertools import pairwise
 
 from curvelab.free_names import SPLIT_WORDS
 from curvelab.importers._console_kinds import GLOBS, kind_of, trainer_dicts
-from curvelab.importers._lines import Lines, Tally, text_of
+from curvelab.importers._lines import Lines, Tally, lines_of
 from curvelab.importers._metric_columns import MetricColumns, cell_number, count_of
 from curvelab.importers._table_notes import value_notes
 from curvelab.model.errors import UnreadableError
@@ -96,7 +96,7 @@ class _Printed:
 def read(source: Source) -> Log:
     """Read one console log. Raises UnreadableError when no dict of metrics is in it."""
     tally = Tally(source.path)
-    printed, bars = _printed(text_of(source), tally)
+    printed, bars = _printed(lines_of(source, tally), tally)
     if not printed:
         raise UnreadableError(source.path, "holds no dict of metrics; nothing to read")
     total = _total(printed, bars)
@@ -121,12 +121,12 @@ def read(source: Source) -> Log:
     )
 
 
-def _printed(raw: bytes, tally: Tally) -> tuple[list[_Printed], Counter[int]]:
+def _printed(lines: Lines, tally: Tally) -> tuple[list[_Printed], Counter[int]]:
     """All dicts in the order of the file, each with the bars next to it; and how often each total was seen."""
     found: list[_Printed] = []
     totals: Counter[int] = Counter()
     last: tuple[int, int] | None = None
-    for number, line in Lines(raw, tally):
+    for number, line in lines:
         dicts = trainer_dicts(line)
         if not dicts and "{'" in line and _BROKEN.search(line):
             tally.drop("are cut or broken", number)

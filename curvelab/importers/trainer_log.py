@@ -37,7 +37,7 @@ import numpy as np
 from curvelab.free_names import train_by_default
 from curvelab.importers._axes import Axes
 from curvelab.importers._json_lines import is_trainer_log, json_rows
-from curvelab.importers._lines import Tally, text_of
+from curvelab.importers._lines import Tally, lines_of
 from curvelab.importers._metric_columns import count_of
 from curvelab.importers._row_log import read_rows
 from curvelab.model.errors import UnreadableError
@@ -87,7 +87,7 @@ def read(source: Source) -> Log:
     """Read one trainer_log.jsonl. Raises UnreadableError when no row can be read."""
     tally = Tally(source.path)
     plan = _Plan()
-    log = read_rows(plan.watch(json_rows(text_of(source), tally)), _AXES, _PROGRESS)
+    log = read_rows(plan.watch(json_rows(lines_of(source, tally), tally)), _AXES, _PROGRESS)
     if not log.columns.rows:
         raise UnreadableError(source.path, "holds no complete row; nothing to read")
     notes = log.notes(tally)

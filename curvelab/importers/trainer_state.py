@@ -31,15 +31,14 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
 from typing import Any
 
-import numpy as np
-
+from curvelab.importers._json_blocks import ListInBlocks
 from curvelab.importers._json_salvage import Gap, entries
 from curvelab.importers._json_text import decoded, number, parse
+from curvelab.importers._metric_columns import MetricColumns
 from curvelab.model.errors import UnreadableError
-from curvelab.model.log import Log, RawSeries
+from curvelab.model.log import Log
 from curvelab.model.note import Note
 from curvelab.sources import LFS_MARK, Source, importer
 
@@ -74,77 +73,89 @@ def read(source: Source) -> Log:
     """Read one state file. Raises UnreadableError when no entry of a log_history can be read."""
     if source.head.startswith(LFS_MARK):
         raise UnreadableError(source.path, "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
-    state, notes = _state_of(source)
-    history = _history_of(source, state, notes)
-    columns = _Columns()
-    bad = 0
-    for position, entry in enumerate(history):
-        if isinstance(entry, dict):
-            columns.add(position, entry)
-        else:
-            bad += 1
-    if bad:
-        notes.append(_warning(source, f"{bad} entries of log_history are no objects; {len(history) - bad} kept"))
-    if columns.guessed:
-        notes.append(_warning(source, f"{columns.guessed} entries have no usable step; took the step of the entry before"))
+    raw = source.read_bytes()
+    if not raw.strip(b"\x00 \t\r\n"):
+        raise UnreadableError(source.path, "is empty; nothing to read")
+    notes: list[Note] = []
+    try:
+        state, history = _in_blocks(raw)
+    except ValueError:
+        state, history, notes = _otherwise(source, raw)
+    if history.bad:
+        notes.append(_warning(source, f"{history.bad} entries of log_history are no objects; {history.rows} kept"))
+    if history.guessed:
+        notes.append(_warning(source, f"{history.guessed} entries have no usable step; took the step of the entry before"))
+    if history.refused:
+        notes.append(_warning(source, f"{history.refused:,} values under too many or too long names; not kept"))
     return Log(
         path=source.path,
         format="trainer-state",
-        series=columns.series(),
+        series=history.series(),
         settings={source.path.name: {k: state[k] for k in _SETTINGS if state.get(k) is not None}},
         plan=_count(state.get("max_steps")),
         reached=_count(state.get("global_step")),
-        finished=True if "train_runtime" in columns.values else None,
+        finished=True if "train_runtime" in history else None,
         checkpoint_steps=_checkpoints(source, state),
-        skipped=columns.skipped,
+        skipped=history.skipped,
         notes=tuple(notes),
         damage=tuple(n for n in notes if n.level == "warning"),
     )
 
 
-def _state_of(source: Source) -> tuple[dict[str, Any], list[Note]]:
-    """The state as a dict, and what had to be repaired."""
-    raw = source.read_bytes()
-    if not raw.strip(b"\x00 \t\r\n"):
-        raise UnreadableError(source.path, "is empty; nothing to read")
+def _in_blocks(raw: bytes) -> tuple[dict[str, Any], _Entries]:
+    """The state without its history, and that. Raises ValueError for every file that is not as the trainer writes it."""
+    history = ListInBlocks(raw, "log_history")
+    found = _Entries()
+    for entry in history.entries():
+        found.take(entry)
+    return history.rest, found
+
+
+def _otherwise(source: Source, raw: bytes) -> tuple[dict[str, Any], _Entries, list[Note]]:
+    """The same of a file that is damaged, or of an unusual form, and what had to be repaired."""
     try:
         state = parse(raw)
     except ValueError as error:
         return _salvaged(source, decoded(raw), str(error))
     if not isinstance(state, dict):
         raise UnreadableError(source.path, "is not a JSON object; nothing to read")
-    return state, []
+    notes: list[Note] = []
+    found = _Entries()
+    for entry in _history_of(source, state, notes):
+        found.take(entry)
+    return state, found, notes
 
 
-def _salvaged(source: Source, text: str, why: str) -> tuple[dict[str, Any], list[Note]]:
+def _salvaged(source: Source, text: str, why: str) -> tuple[dict[str, Any], _Entries, list[Note]]:
     """The complete entries of a cut or damaged state file and the scalar fields around them."""
     opening = re.search(r'"log_history"\s*:\s*\[', text) or re.search(r'"log_history"|\{', text)
     first = opening.end() if opening else len(text)
-    found = entries(text, first, plausible=lambda entry: "step" in entry)
-    if not found.items and '"log_history"' not in text:
+    history = _Entries()
+    found = entries(text, first, history.take, plausible=lambda entry: "step" in entry)
+    if not found.count and '"log_history"' not in text:
         raise UnreadableError(source.path, f"no JSON ({why}) and no log_history in it; nothing to read")
-    state: dict[str, Any] = {"log_history": found.items}
+    state: dict[str, Any] = {}
     around = text[: found.begin] + text[found.end :]
     for key in (*_SETTINGS, "global_step"):
         scalar = re.search(rf'"{key}"\s*:\s*(-?\d{{1,18}}(?:\.\d+)?)\s*[,}}\r\n]', around)
         if scalar:
             state[key] = float(scalar.group(1)) if "." in scalar.group(1) else int(scalar.group(1))
     gaps = [gap for gap in found.gaps if gap.end > found.begin]
-    mean = (found.end - found.begin - sum(gap.end - gap.start for gap in gaps)) / max(1, len(found.items))
+    mean = (found.end - found.begin - sum(gap.end - gap.start for gap in gaps)) / max(1, found.count)
     gaps = gaps or [Gap(found.begin, found.begin)]  # the list is whole: the damage lies elsewhere in the file
     notes = [
         Note(
             level="warning",
             text=f"cut or damaged{f' ({why})' if gap is gaps[0] else ''}; {_dropped(text, gap, mean)}"
-            f"{len(found.items)} complete entries kept",
+            f"{found.count} complete entries kept",
             file=str(source.path),
             line=text.count("\n", 0, gap.start) + 1,
         )
         for gap in gaps[:_LISTED]
     ]
     if len(gaps) > _LISTED:
-        notes.append(_warning(source, f"{len(gaps) - _LISTED} more damaged places; {len(found.items)} entries kept"))
-    return state, notes
+        notes.append(_warning(source, f"{len(gaps) - _LISTED} more damaged places; {found.count} entries kept"))
+    return state, history, notes
 
 
 def _dropped(text: str, gap: Gap, mean: float) -> str:
@@ -174,50 +185,32 @@ def _history_of(source: Source, state: dict[str, Any], notes: list[Note]) -> lis
     return entries_there
 
 
-class _Columns:
-    """Raw key -> growing columns of step, value, epoch, tokens, order."""
+class _Entries(MetricColumns):
+    """The entries of a history as columns."""
 
     def __init__(self) -> None:
-        self.values: dict[str, tuple[array[int], array[float], array[float], array[float], array[int]]] = {}
-        self.skipped: dict[str, int] = {}
+        super().__init__()
+        self.bad = 0
         self.guessed = 0
-        self._step = 0
+        self._last = 0
 
-    def add(self, position: int, entry: dict[str, Any]) -> None:
+    def take(self, entry: Any) -> None:
+        """Add an entry; one without a usable step takes that of the entry before."""
+        if not isinstance(entry, dict):
+            self.bad += 1
+            return
         step = _count(entry.get("step"))
         if step is None:
-            step = self._step
             self.guessed += 1
-        self._step = step
+        else:
+            self._last = step
         epoch = number(entry.get("epoch"))
-        tokens = next((number(entry[k]) for k in _TOKEN_KEYS if k in entry), None)
-        for key, item in entry.items():
-            if key in ("step", "epoch") or item is None:
-                continue
-            value = number(item)
-            if value is None:
-                self.skipped[key] = self.skipped.get(key, 0) + 1
-                continue
-            columns = self.values.get(key)
-            if columns is None:
-                columns = self.values[key] = (array("q"), array("d"), array("d"), array("d"), array("q"))
-            columns[0].append(step)
-            columns[1].append(value)
-            columns[2].append(math.nan if epoch is None else epoch)
-            columns[3].append(math.nan if tokens is None else tokens)
-            columns[4].append(position)
-
-    def series(self) -> tuple[RawSeries, ...]:
-        return tuple(
-            RawSeries(
-                name=key,
-                step=np.frombuffer(step, dtype=np.int64),
-                value=np.frombuffer(value, dtype=np.float64),
-                epoch=np.frombuffer(epoch, dtype=np.float64),
-                tokens=np.frombuffer(tokens, dtype=np.float64),
-                order=np.frombuffer(order, dtype=np.int64),
-            )
-            for key, (step, value, epoch, tokens, order) in self.values.items()
+        tokens = next((number(entry[key]) for key in _TOKEN_KEYS if key in entry), None)
+        self.add(
+            self._last,
+            [(key, value) for key, value in entry.items() if key not in ("step", "epoch")],
+            epoch=math.nan if epoch is None else epoch,
+            tokens=math.nan if tokens is None else tokens,
         )
 
 

@@ -151,6 +151,8 @@ class Reading:
 def read(source: Source) -> Log:
     """Read one `.wandb` file. Raises UnreadableError for a git-lfs pointer and for what W&B did not write."""
     data = source.read_bytes()
+    if source.size and not data:
+        raise UnreadableError(source.path, "nothing of it can be unpacked")
     if data.startswith(LFS_MARK):
         raise UnreadableError(source.path, "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
     file = str(source.path)

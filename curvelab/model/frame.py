@@ -14,6 +14,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
+_REACH = 9.2e9  # Unix seconds that datetime64[ns] can hold (1678 to 2261); a time beyond it is damage
+
+
 def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     """All rows of all runs: columns as in COLUMNS, sorted by run, metric, segment, step, order.
 
@@ -40,6 +43,7 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
         )
 
     wall = joined("wall_time", np.float64)
+    wall = np.where(np.abs(wall) < _REACH, wall, np.nan)
     frame = pd.DataFrame(
         {
             "run": repeated([run.name for run, *_ in parts]),

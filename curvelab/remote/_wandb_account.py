@@ -30,6 +30,7 @@ from curvelab.redaction import REDACTED
 PUBLIC = "https://api.wandb.ai"
 REACH = 10.0  # seconds for the first connection; judgement
 LONGEST = 300  # characters of a foreign error message that are told
+_SAID = re.compile(r"\breturned error (\d{3})\b")  # where the SDK's core puts a status into words only
 _KEY_LIKE = re.compile(r"\b(?:local-|wandb_v1_)?[0-9A-Za-z_]{40,}\b|://[^/\s@]+@")
 
 
@@ -84,7 +85,7 @@ def told(error: BaseException, host: str, secrets: tuple[str, ...]) -> str:
         text = text.replace(secret, REDACTED)
     text = _KEY_LIKE.sub(REDACTED, " ".join(text.split()))
     text = text.rpartition("while retrying: ")[2].removeprefix(f"Failed to verify credentials with {host}: ")
-    status = _status(error)
+    status = _status(error) or int(said.group(1) if (said := _SAID.search(text)) else 0)
     if status in (401, 403):
         return f"{host} refuses the API key ({status}); check WANDB_API_KEY or the netrc file"
     if any(word in text for word in ("connection refused", "no such host", "network is unreachable")):

@@ -56,7 +56,7 @@ class Label:
             },
             config={name: replace(one, origin=self.text(one.origin)) for name, one in run.config.items()},
             raw_config=self._keys(run.raw_config),
-            notes=self._notes(run.notes),
+            notes=self.notes(run.notes),
             logs=tuple(self._log(log) for log in run.logs),
             batch_logs=tuple(map(self._path, run.batch_logs)),
         )
@@ -66,8 +66,8 @@ class Label:
             log,
             path=self._path(log.path),
             settings=self._keys(log.settings),
-            notes=self._notes(log.notes),
-            damage=self._notes(log.damage),
+            notes=self.notes(log.notes),
+            damage=self.notes(log.damage),
         )
 
     def _path(self, local: Path) -> Path:
@@ -75,7 +75,8 @@ class Label:
         path.url, path.keeps = self.text(str(local)), self.keeps
         return path
 
-    def _notes(self, notes: Iterable[Note]) -> tuple[Note, ...]:
+    def notes(self, notes: Iterable[Note]) -> tuple[Note, ...]:
+        """The notes, told of the URL."""
         return tuple(
             Note(
                 level=note.level,

@@ -21,6 +21,11 @@ Failure
 A 5xx answer, a timeout or a broken connection is tried again by the SDK, with doubling waits, a bounded number of times.
 A run that still cannot be read is an error of its own; the others are read.
 
+Limits
+------
+A number beyond the range of a float64 comes out of the SDK as an infinity, like one that was logged: no note tells them
+apart.
+
 Sources
 -------
 https://docs.wandb.ai/ref/python/public-api/; the queries are those that wandb 0.31 sends to a local server.

@@ -329,3 +329,11 @@ def test_metric_name_that_no_log_has_is_said(call, state):
     answer = call("postmortem", "--format", "json", "--metric", "los=train/loss", state)
     assert answer.code == 0
     assert 'did you mean "loss"?' in one_line(answer.err)
+
+
+def test_a_name_that_is_nearly_canonical_is_asked_about(call, state):
+    answer = call("postmortem", "--format", "json", "--metric", "loss=train/los", state)
+    assert answer.code == 0
+    assert 'did you mean "train/loss"?' in one_line(answer.err)
+    for name in ("eval/code/loss", "my/own", "train/loss"):
+        assert "did you mean" not in call("postmortem", "--format", "json", "--metric", f"loss={name}", state).err

@@ -82,3 +82,20 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
 def test_huge_numbers(tmp_path: Path) -> None:
     text = NANOGPT + "iter 30: loss " + "9" * 6000 + ", time 1ms\niter " + "9" * 6000 + ": loss 1, time 1ms\n"
     assert points(log_of(written(tmp_path, "a.log", text)), "loss")[-1] == (30, math.inf)
+
+
+def test_torchtune(tmp_path: Path) -> None:
+    text = "".join(f"Step {s} | loss:{2 / s} lr:2e-05 tokens_per_second_per_gpu:1234.5 \n" for s in range(1, 20))
+    path = written(tmp_path, "log_1700000000.txt", "Writing logs to /x/log.txt\n" + text + "Step 20 | loss:0.1 lr:2e-")
+    assert claiming(path) == ["console-loss"]
+    log = log_of(path)
+    assert points(log, "loss")[-2:] == [(19, 2 / 19), (20, 0.1)] and len(points(log, "lr")) == 19
+    assert {"train/loss", "train/learning_rate", "tokens_per_second_per_gpu"} <= set(run_of(path).metrics)
+
+
+def test_a_late_beginning_is_found(tmp_path: Path) -> None:
+    bars = "".join(f"\rMap:  {i % 100}%|###   | {i}/16000 [00:01<00:10, 1500.00 examples/s]" for i in range(30_000))
+    losses = "".join(f"iter {s}: loss {2 / s}, time 12ms\n" for s in range(1, 20))
+    assert len(points(log_of(written(tmp_path, "train.log", bars + "\n" + losses)), "loss")) == 19
+    late = "not a loss\n" * 900_000 + losses
+    assert claiming(written(tmp_path, "late.log", late)) == ["console-loss"]

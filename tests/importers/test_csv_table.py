@@ -143,3 +143,69 @@ def _source(path: Path):
     from curvelab.sources import Source
 
     return Source.at(path)
+
+
+def test_a_name_twice_is_two_curves(tmp_path: Path) -> None:
+    log = log_of(written(tmp_path, "log.csv", "step,loss,loss\n" + "".join(f"{s},{s}.5,9\n" for s in range(5))))
+    assert points(log, "loss")[2] == (2, 2.5) and points(log, "loss (2)")[2] == (2, 9.0)
+    assert "several columns have one name" in log.notes[0].text
+
+
+def test_steps_with_thousands_separators(tmp_path: Path) -> None:
+    log = log_of(written(tmp_path, "log.csv", "step,loss\n" + "".join(f'"{s:,}",0.5\n' for s in range(500, 3000, 500))))
+    assert [step for step, _ in points(log, "loss")] == [500, 1000, 1500, 2000, 2500]
+
+
+def test_comments_amid_the_rows_are_no_damage(tmp_path: Path) -> None:
+    text = "# run A\nstep,loss\n1,0.5\n# checkpoint saved\n2,0.4\n"
+    log = log_of(written(tmp_path, "log.csv", text))
+    assert len(points(log, "loss")) == 2 and not log.damage
+
+
+def test_a_wide_header_is_recognised(tmp_path: Path) -> None:
+    names = [f"gradients/layer.{i}.weight" for i in range(4_000)]
+    rows = [",".join(map(str, (step, *(step / 7 for _ in names)))) for step in range(9)]
+    path = written(tmp_path, "history.csv", "\n".join([",".join(["_step", *names]), *rows]) + "\n")
+    assert claiming(path) == ["csv-table"] and len(points(log_of(path), names[-1])) == 9
+
+
+def test_a_chart_of_a_thousand_runs_is_recognised(tmp_path: Path) -> None:
+    header = ",".join(f'"r{i} - loss","r{i} - loss__MIN","r{i} - loss__MAX"' for i in range(1_000))
+    rows = "".join(f'"{s}",' + ",".join(['"0.5"'] * 3_000) + "\n" for s in range(5))
+    assert len(logs_of(written(tmp_path, "wandb_export.csv", f'"Step",{header}\n{rows}'))) == 1_000
+
+
+def test_charts_of_one_folder_say_that_they_are_of_one_run(tmp_path: Path) -> None:
+    charts = [
+        written(tmp_path, f"{metric}.csv", f'"Step","a - {metric}/loss","a - {metric}/loss__MIN"\n"0","1","1"\n"1","2","2"\n')
+        for metric in ("train", "eval")
+    ]
+    first, second = (log_of(chart) for chart in charts)
+    assert first.identity == second.identity
+
+
+def test_a_time_past_every_calendar_harms_nothing(tmp_path: Path) -> None:
+    text = "step,timestamp,loss\n" + "".join(f"{s},9999-12-31T23:59:59,0.5\n" for s in range(5))
+    run = run_of(written(tmp_path, "log.csv", text))
+    assert len(run.frame) == 5 and run.frame["wall_time"].isna().all()
+
+
+STEPS = "date,steps,calories\n" + "".join(f"2024-01-{i:02d},{5000 + i},{2000 + i}\n" for i in range(1, 29))
+
+
+def test_a_table_of_other_steps_is_no_log(tmp_path: Path) -> None:
+    path = written(tmp_path, "fitness.csv", STEPS)
+    (error,) = gather([tmp_path]).errors
+    assert "name one: --metric calories=train/loss" in error.message
+    (run,) = gather([path], metric_names={"calories": "train/loss"}).runs
+    assert run.points == 28
+
+
+@pytest.mark.parametrize("name", ["loss", "Valid MSE", "trainAcc", "val_f1", "a/b", "episode_reward", "lr", "acc@1"])
+def test_names_that_speak_of_training(tmp_path: Path, name: str) -> None:
+    assert claiming(written(tmp_path, "a.csv", f"step,{name}\n1,0.5\n2,0.4\n")) == ["csv-table"]
+
+
+@pytest.mark.parametrize("name", ["price", "account", "interval", "lossless_size", "heart rate", "accidents"])
+def test_names_that_do_not(tmp_path: Path, name: str) -> None:
+    assert claiming(written(tmp_path, "a.csv", f"step,{name}\n1,0.5\n2,0.4\n")) == []

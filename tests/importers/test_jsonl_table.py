@@ -42,7 +42,7 @@ def test_old_wandb_folder(tmp_path: Path) -> None:
     log = log_of(path)
     assert points(log, "loss") == [(0, 2.0), (1, 1.0)] and log.identity == {"id": "abc123"}
     pytest.importorskip("yaml")
-    assert log.settings == {"config.yaml": {"lr": 0.1}}
+    assert run_of(log.path).raw_config == {"config.yaml": {"lr": 0.1}}
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,50 @@ def test_deep_nesting_and_many_names(tmp_path: Path) -> None:
 
 def test_every_prefix(tmp_path: Path) -> None:
     every_prefix(tmp_path / "log.jsonl", TEXT.encode(), jsonl_table.read.read)
+
+
+def test_any_number_of_objects_on_one_line(tmp_path: Path) -> None:
+    glued = "".join(json.dumps({"step": s, "loss": 1 / (s + 1)}) for s in range(200))
+    log = log_of(written(tmp_path, "log.jsonl", f'{{"step": 0, "loss": 1}}\n{glued}\n'))
+    assert len(points(log, "loss")) == 201 and not log.damage
+
+
+def test_long_lines_are_recognised(tmp_path: Path) -> None:
+    wide = {f"gradients/layer.{i}.weight": i / 7 for i in range(4_000)}
+    text = "".join(json.dumps({"_step": s, **wide}) + "\n" for s in range(12))
+    assert len(points(log_of(written(tmp_path, "history.jsonl", text)), "gradients/layer.7.weight")) == 12
+
+
+def test_rows_may_name_the_step_differently(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = [{"step": s, "loss": 1 / s} for s in range(1, 21)]
+    rows[10:10] = [{"global_step": 10, "eval_loss": 2.0}]
+    log = log_of(written(tmp_path, "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    assert points(log, "eval_loss") == [(10, 2.0)] and [s for s, _ in points(log, "loss")] == list(range(1, 21))
+    assert not log.notes
+
+
+def test_another_counter_is_no_substitute(tmp_path: Path) -> None:
+    rows = [{"global_step": 10, "step": 1, "loss": 1.0}, {"step": 2, "loss": 0.5}, {"global_step": 30, "step": 3, "loss": 0.4}]
+    log = log_of(written(tmp_path, "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    assert points(log, "loss") == [(10, 1.0), (10, 0.5), (30, 0.4)] and "no usable" in log.notes[0].text
+
+
+def test_fractional_epochs_keep_their_rows_apart(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = [{"epoch": s / 100, "loss": 1 / s} for s in range(1, 301)]
+    rows.insert(200, {"epoch": 2.0, "eval_loss": 1.0})
+    log = log_of(written(tmp_path, "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    series = log.find("loss")
+    assert series is not None and series.step.tolist() == list(range(1, 301))
+    assert series.epoch is not None and series.epoch[99] == 1.0
+    assert points(log, "eval_loss") == [(200, 1.0)] and "are counted" in log.notes[0].text
+
+
+def test_names_of_data_sets_keep_their_case(tmp_path: Path) -> None:
+    rows = [{"step": s, "loss": 1.0, "eval": {"setA": {"loss": 1.5}}, "eval_setB_loss": 2.0} for s in range(4)]
+    run = run_of(written(tmp_path, "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    assert run.metrics == ("eval/setA/loss", "eval/setB/loss", "train/loss")
+
+
+def test_what_an_agent_did_is_no_log(tmp_path: Path) -> None:
+    rows = [{"episode": i // 20, "step": i % 20, "action": i % 3, "reward": 1.0, "done": i % 20 == 19} for i in range(80)]
+    assert claiming(written(tmp_path, "trajectory.jsonl", "".join(json.dumps(row) + "\n" for row in rows))) == []

@@ -73,9 +73,9 @@ def test_damaged_lines_links_and_system_metrics(tmp_path: Path) -> None:
     (path.parent / "metrics" / "linked").symlink_to(secret)
     (path.parent / "params" / "linked").symlink_to(secret)
     log = log_of(path)
-    assert points(log, "loss") == [(0, 2.0), (20, 1.0)] and [s.name for s in log.timed] == ["system/cpu"]
+    assert points(log, "loss") == [(0, 2.0), (-1, 1.0), (20, 1.0)] and [s.name for s in log.timed] == ["system/cpu"]
     told = " ".join(note.text for note in log.damage)
-    assert "3 lines of metrics are not time" in told and "no line end" in told and "links" in told
+    assert "2 lines of metrics are not time" in told and "no line end" in told and "links" in told
     assert "linked" not in log.settings["params"] and log.find("linked") is None
 
 
@@ -204,7 +204,7 @@ def test_hostile_values(tmp_path: Path) -> None:
     INSERT INTO params VALUES ('long', zeroblob(1000000), {run});
     """
     log = logs_of(database(tmp_path / "mlflow.db", extra=extra))[0]
-    assert points(log, "train_loss")[-1] == (40, 1.0) and "3 rows" in log.damage[0].text
+    assert points(log, "train_loss")[-2:] == [(40, 1.0), (-5, 1.0)] and "2 rows" in log.damage[0].text
 
 
 def test_other_databases_are_not_claimed(tmp_path: Path) -> None:
@@ -239,3 +239,15 @@ def test_what_mlflow_writes(tmp_path: Path, store: str, monkeypatch: pytest.Monk
         curve = run.curve("train/loss")
         assert curve.step.tolist() == [0, 10, 20, 30, 40] and repr(curve.value.tolist()) == repr(values)
         assert run.setting("learning_rate") == 1e-4 and not run.seams
+
+
+def test_names_in_quotes_and_over_several_lines(tmp_path: Path) -> None:
+    meta = "artifact_uri: x\nrun_id: {run}\nlifecycle_stage: active\nrun_name: {name}\n"
+    for number, (name, plain) in enumerate(
+        [("'it''s: \"x\"'", "it's: \"x\""), ('"tab\\there"', "tabhere"), ("long name\n  goes on", "long name goes on")]
+    ):
+        run = f"{number:032x}"
+        written(tmp_path / run / "metrics", "loss", "1 0.5 0\n")
+        path = written(tmp_path / run, "meta.yaml", meta.format(run=run, name=name))
+        assert log_of(path).identity["name"] == plain
+    assert log_of(written(path.parent, "meta.yaml", meta.format(run=run, name="x: [&a"))).identity["id"] == run

@@ -89,3 +89,35 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert claiming(path) == ["parquet-table"] and claiming(other) == []
     with pytest.raises(UnreadableError, match=r"pip install curvelab\[parquet\]"):
         parquet_table.read.read(Source.at(path))
+
+
+def test_a_name_twice_is_two_curves(tmp_path: Path) -> None:
+    arrays = [arrow.array([1, 2, 3]), arrow.array([1.0, 2.0, 3.0]), arrow.array([4.0, 5.0, 6.0])]
+    path = tmp_path / "history.parquet"
+    parquet.write_table(arrow.Table.from_arrays(arrays, names=["step", "loss", "loss"]), path)
+    log = log_of(path)
+    assert points(log, "loss")[0] == (1, 1.0) and points(log, "loss (2)")[0] == (1, 4.0)
+
+
+def test_numbers_as_texts_and_in_dictionaries(tmp_path: Path) -> None:
+    columns = {
+        "step": ["1", "2", "3"], "loss": ["0.5", "NaN", None], "acc": arrow.array([0.1, 0.2, 0.1]).dictionary_encode(),
+        "nested": [{"a": 1}] * 3,
+    }  # fmt: skip
+    log = log_of(table(tmp_path, "history.parquet", columns))
+    assert points(log, "loss")[0] == (1, 0.5) and len(points(log, "loss")) == 2
+    assert points(log, "acc") == [(1, 0.1), (2, 0.2), (3, 0.1)]
+    assert "(nested)" in log.notes[-1].text
+
+
+def test_more_values_than_a_log_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_table, "ALWAYS", 400_000)
+    columns = {"step": [0] * 300_000, **{f"train/m{i}": [0.0] * 300_000 for i in range(3)}}
+    log = log_of(table(tmp_path, "history.parquet", columns, row_group_size=300_000))
+    assert len(points(log, "train/m0")) == 65_536
+    assert "234,464 rows" in log.damage[0].text and "65,536 of 300,000 kept" in log.damage[0].text
+
+
+def test_fractional_epochs_keep_their_rows_apart(tmp_path: Path) -> None:
+    log = log_of(table(tmp_path, "a.parquet", {"epoch": [0.1, 0.2, 1.0], "loss": [3.0, 2.0, 1.0]}))
+    assert points(log, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]

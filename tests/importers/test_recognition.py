@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from _reading import CORPUS, claiming, written
 
 from curvelab import catalogue
 from curvelab.ingest import gather
+from curvelab.sources import Source
 
 TRAINER_LINE = "{'loss': 1.5, 'grad_norm': 3.1, 'learning_rate': 1e-05, 'epoch': 0.1}\n"
 
@@ -99,3 +102,52 @@ def test_a_damaged_file_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "d.csv").symlink_to("/dev/zero")
     gathered = gather([tmp_path])
     assert [run.format for run in gathered.runs] == ["lightning-csv"] and len(gathered.errors) == 1
+
+
+def test_an_importer_that_fails_to_look_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "good.csv", "step,loss\n1,0.5\n2,0.4\n")
+    written(tmp_path, "x.jsonl", '{"step": 1, "loss": 1}\n')
+
+    def failing(source: Source) -> list[str]:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr("curvelab.importers.jsonl_table.head_rows", failing)
+    gathered = gather([tmp_path])
+    assert len(gathered.runs) == 1
+    assert any("please report it" in error.message and error.path.endswith("x.jsonl") for error in gathered.errors)
+
+
+def test_a_database_whose_schema_is_no_text(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "x.db")
+    connection.execute("CREATE TABLE QQQQ (a)")
+    connection.commit()
+    connection.close()
+    data = (tmp_path / "x.db").read_bytes()
+    at = data.rindex(b"CREATE TABLE QQQQ")
+    written(tmp_path, "x.db", data.replace(b"QQQQ", b"QQ\xff\xfe"))
+    written(tmp_path, "y.db", data[:at] + b"CREATE TABLX \xff\xfeQQ" + data[at + 17 :])
+    written(tmp_path, "good.csv", "step,loss\n1,0.5\n2,0.4\n")
+    assert len(gather([tmp_path]).runs) == 1
+
+
+def test_links_out_of_path_and_fifos_are_named(tmp_path: Path) -> None:
+    outside = written(tmp_path / "other" / "run", "log.csv", "step,loss\n1,0.5\n2,0.4\n")
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "run1").symlink_to(outside.parent)
+    (error,) = gather([here]).errors
+    assert "run1 (a link that leads out of PATH; give it as a PATH of its own)" in error.message
+    written(here / "run2", "log.csv", "step,loss\n1,0.9\n2,0.8\n")
+    os.mkfifo(here / "pipe.csv")
+    gathered = gather([here])
+    told = [str(remark) for remark in gathered.remarks]
+    assert len(gathered.runs) == 1 and not gathered.errors
+    assert "run1" in told[0] and "PATHs of their own" in told[0] and "pipe.csv" in told[1]
+
+
+def test_an_empty_search_is_told_shortly(tmp_path: Path) -> None:
+    written(tmp_path, "notes.txt", "x")
+    (error,) = gather([tmp_path]).errors
+    words = error.message.partition("looked for ")[2].split(", ")
+    assert len(error.message) < 330 and len(set(words)) == len(words)
+    assert error.message.index("nearest") < error.message.index("looked for")

@@ -137,3 +137,9 @@ def test_nothing_is_evaluated() -> None:
     for inside in ("'loss': print(1)", "'loss': [1]", "'loss': 1 'epoch': 2", "loss: 1", "'a': 'b' 'c'"):
         assert pairs_of(inside) is None
     assert trainer_dicts("{'loss': " + "9" * 300 + ", 'epoch': 1}") != []
+
+
+def test_bars_before_the_first_dict(tmp_path: Path) -> None:
+    bars = "".join(f"\rMap:  {i % 100}%|###   | {i}/16000 [00:01<00:10, 1500.00 examples/s]" for i in range(30_000))
+    dicts = "".join(f"{{'loss': {1 / s:.4f}, 'learning_rate': 1e-05, 'epoch': {s / 200:.2f}}}\n" for s in range(1, 9))
+    assert len(points(log_of(written(tmp_path, "train.log", bars + "\n" + dicts)), "loss")) == 8

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _reading import log_of, points, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from states import state_of
 
+from curvelab.importers import _json_blocks
 from curvelab.importers.trainer_state import common_name, read
 from curvelab.model.errors import UnreadableError
 from curvelab.sources import Source
@@ -215,3 +217,21 @@ def test_any_flipped_byte_is_read_or_refused_in_one_line(tmp_path, position, byt
         read_text(tmp_path, bytes(raw))
     except UnreadableError as error:
         assert "\n" not in str(error)
+
+
+def test_a_long_history_is_read_in_blocks(tmp_path, monkeypatch):
+    history = [{"step": s, "loss": 1.0 / s, "note": "}, {", "parts": [{"a": 1}, {"b": 2}]} for s in range(1, 301)]
+    state = {"global_step": 300, "log_history": history, "stateful_callbacks": [{"x": 1}, {"y": 2}], "max_steps": 400}
+    for block in (1, 50, 3_000, 10**7):
+        monkeypatch.setattr(_json_blocks, "BLOCK", block)
+        for text in (json.dumps(state), json.dumps(state, indent=2), json.dumps(state).replace("0.5,", "NaN,")):
+            log = log_of(written(tmp_path, "trainer_state.json", text))
+            assert points(log, "loss")[0] == (1, 1.0) and len(points(log, "loss")) == 300, block
+            assert (log.plan, log.reached) == (400, 300) and not log.damage
+
+
+def test_another_list_of_that_name_is_not_the_history(tmp_path, monkeypatch):
+    monkeypatch.setattr(_json_blocks, "BLOCK", 50)
+    other = {"callbacks": {"log_history": [{"step": 900 + s, "loss": 9.0} for s in range(20)]}}
+    state = {**other, "log_history": [{"step": s, "loss": 1.0} for s in range(1, 21)]}
+    assert [s for s, _ in points(log_of(written(tmp_path, "trainer_state.json", json.dumps(state))), "loss")] == list(range(1, 21))

@@ -12,7 +12,7 @@ import pytest
 from states import SAMPLES, state_of
 
 from curvelab.ingest import gather, load
-from curvelab.remote import object_store
+from curvelab.remote import _object_listing, object_store
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -199,7 +199,7 @@ def test_damage_is_told_with_the_url(memory):
 
 def test_sizes_are_counted_while_copying(memory, monkeypatch):
     memory({"/p/a/trainer_state.json": state(), "/p/b/trainer_state.json": state() + b" " * 100_000})
-    monkeypatch.setattr(object_store, "MAX_FILE", 50_000)
+    monkeypatch.setattr(_object_listing, "MAX_FILE", 50_000)
     gathered = gather(["memory://p"])
     assert len(gathered.runs) == 1
     assert "over the limit" in gathered.errors[0].message
@@ -211,11 +211,11 @@ def test_sizes_are_counted_while_copying(memory, monkeypatch):
 
 def test_numbers_are_limited_with_a_message(memory, monkeypatch):
     memory({f"/p/r{i}/trainer_state.json": state() for i in range(6)})
-    monkeypatch.setattr(object_store, "MAX_FILES", 4)
+    monkeypatch.setattr(_object_listing, "MAX_FILES", 4)
     gathered = gather(["memory://p"])
     assert len(gathered.runs) <= 4
     assert any("the first 4 were copied" in error.message for error in gathered.errors)
-    monkeypatch.setattr(object_store, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(_object_listing, "MAX_ENTRIES", 3)
     assert any("was not looked at" in error.message for error in gather(["memory://p"]).errors)
 
 
@@ -228,7 +228,7 @@ def test_nothing_there_says_what_nearly_was(memory):
     memory({"/p/trainer_state.jsn": b"{}", "/p/model.safetensors": b"x"})
     (error,) = gather(["memory://p"]).errors
     assert "no training log among 2 files" in error.message
-    assert error.message.endswith("nearest: trainer_state.jsn (like trainer_state.json)")
+    assert "; nearest: trainer_state.jsn (like trainer_state.json); looked for " in error.message
 
 
 def test_local_files_by_url(tmp_path):
@@ -288,3 +288,29 @@ def test_an_unknown_kind_of_address_names_the_known_ones():
     (error,) = gather(["ftp://me:hidden@host/run"]).errors
     assert "wandb://, s3://, gs://, hf://" in error.message
     assert "hidden" not in str(error)
+
+
+def test_an_mlflow_run_comes_whole(memory):
+    home = "/p/mlruns/0/" + "ab" * 16
+    values = "".join(f"{1700000000000 + s} {1 / (s + 1)} {s}\n" for s in range(5)).encode()
+    memory(
+        {
+            "/p/mlruns/0/meta.yaml": b"artifact_location: x\nexperiment_id: 0\nname: Some\n",
+            f"{home}/meta.yaml": b"artifact_uri: x\nrun_id: " + b"ab" * 16 + b"\nlifecycle_stage: active\nrun_name: nice\n",
+            f"{home}/metrics/train/loss": values,
+            f"{home}/metrics/eval/set/loss": values,
+            f"{home}/metrics/lr": values,
+            f"{home}/params/model/width": b"64",
+        }
+    )
+    for url in ("memory://p", f"memory:/{home}/meta.yaml"):
+        (run,) = gather([url]).runs
+        assert run.metrics == ("eval/set/loss", "train/learning_rate", "train/loss"), url
+        assert run.name == "nice" and run.project == "Some"
+        assert run.raw_config["params"] == {"model/width": "64"}
+
+
+def test_brackets_in_a_name_that_is_there(memory):
+    memory({"/p/run[1]/trainer_state.json": state()})
+    assert len(gather(["memory://p/run[1]"]).runs) == 1
+    assert len(gather(["memory://p/run*"]).runs) == 1

@@ -276,3 +276,18 @@ def test_an_offline_machine_gets_one_clear_line(there):
     assert done.returncode == 4
     assert "cannot be reached" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_names_of_the_service_are_made_safe(there):
+    rows = [{"_step": i, "loss": 1.0, "\x1b[31mx": 1} for i in range(20)]
+    there(RunThere("odd", rows))
+    (run,) = gather(["wandb://team/project/odd"]).runs
+    assert "[31mx" in run.metrics and not any("\x1b" in metric for metric in run.metrics)
+    assert any("cannot be shown" in note.text for note in run.notes)
+
+
+def test_a_403_is_a_refused_key(there):
+    service = there(trained(rows=20))
+    service.failing["HistoryPage"] = [403]
+    (error,) = gather(["wandb://team/project/good"]).errors
+    assert "refuses the API key (403)" in error.message
