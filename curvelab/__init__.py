@@ -6,6 +6,8 @@
     run.frame                                    # every logged value, a pandas DataFrame
     result = curvelab.diagnose(run)              # what went wrong, since which step, what to change
     result.verdict, result.findings
+    both = curvelab.compare([run, other])        # which is better, is it real, where did they part
+    both.table, both.settings, both.curves
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curvelab.comparison import compare
     from curvelab.diagnosis import diagnose
     from curvelab.ingest import discover, load
+    from curvelab.model.comparison import Comparison
     from curvelab.model.errors import CurvelabError, UnreadableError, UsageError
     from curvelab.model.finding import Change, Finding, Fix
     from curvelab.model.options import Options
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "compare": "curvelab.comparison",
+    "Comparison": "curvelab.model.comparison",
     "diagnose": "curvelab.diagnosis",
     "load": "curvelab.ingest",
     "discover": "curvelab.ingest",
@@ -41,8 +47,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Change", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
-    "UsageError", "__version__", "diagnose", "discover", "load",
+    "Change", "Comparison", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
+    "UsageError", "__version__", "compare", "diagnose", "discover", "load",
 ]  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def gather(
                 _gather(path, gathered, progress, metric_names or {})
         except UnreadableError as error:
             gathered.errors.append(error)
-    gathered.runs = _distinct(gathered.runs)
+    gathered.runs = distinct(gathered.runs)
     return gathered
 
 
@@ -125,7 +125,7 @@ def _gather_url(url: str, gathered: Gathered, progress: Progress | None, metric_
         except UnreadableError as error:
             part.errors.append(error)
         part.runs += [join(Group(log.path, (log,)), {log.format: ONLINE}, metric_names) for log in fetched.logs]
-        gathered.runs += [fetched.label.run(run) for run in _distinct(part.runs)]
+        gathered.runs += [fetched.label.run(run) for run in distinct(part.runs)]
         gathered.errors += [fetched.label.error(error) for error in part.errors]
 
 
@@ -167,7 +167,7 @@ def read(source: Source, importer: Importer) -> tuple[Log, ...]:
         raise UnreadableError(source.path, message) from error
 
 
-def _distinct(runs: list[Run]) -> list[Run]:
+def distinct(runs: list[Run]) -> list[Run]:
     """Give runs of one id (copies of a W&B run) and runs of one name what tells them apart."""
     ids: list[str] = []
     for run in runs:
