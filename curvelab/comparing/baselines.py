@@ -54,6 +54,5 @@ def _standing(
     told = lead(mine, theirs, choice, noise)
     change = mine.mean - theirs.mean
     against: Against = "better" if told.real else "worse" if -told.by >= told.needed else "within-noise"
-    within = against == "within-noise"
-    sentence = ahead(told.by, told.noise, noise.origin, needed=told.needed if within else None)
+    sentence = ahead(told.by, told.noise, noise.origin)
     return Standing(run=one.id, against=against, change=change, sentence=sentence)

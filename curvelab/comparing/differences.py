@@ -17,7 +17,7 @@ _WATCHING = frozenset((*LOGGING, *SEEDS, "dataloader_num_workers", "transformers
 _VOLATILE = re.compile(
     r"(^|[_./-])(dir|path|file|name|id|uuid|time|date|timestamp|host|hostname|user|port|url|tags?|notes?|version|seed)s?$"
     r"|^(hub|push_to_hub|report_to|logging|log|save|saving|wandb|_wandb|eval|evaluation|output|run|resume|local_rank"
-    r"|disable_tqdm|overwrite|debug|dataloader|total_flos|deepspeed_plugin|distributed_state|cached|device|__)",
+    r"|disable_tqdm|include|overwrite|debug|dataloader|total_flos|deepspeed_plugin|distributed_state|cached|device|__)",
     re.I,
 )
 _TELLING = re.compile(r"^_?(name_or_path|(base_)?model|tokenizer|(train_|eval_)?data(set|_path|_files?)?|train_file|template)", re.I)

@@ -292,7 +292,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         names = self.names
         parts = []
         for one in self.aligned:
-            columns: dict[str, Any] = {"run": names[one.run], "metric": one.metric, **one.along, "value": one.value}
+            columns: dict[str, Any] = {"run": names[one.run], "metric": one.metric, **{str(axis): at for axis, at in one.along.items()}, "value": one.value}
             parts.append(pd.DataFrame(columns))
         empty = pd.DataFrame(columns=["run", "metric", *self.axis.possible, "value"])
         return pd.concat(parts, ignore_index=True) if parts else empty
