@@ -46,6 +46,14 @@ _HOMES = {
     "Run": "curvelab.model.run",
 }
 
+# Public name -> the result that it makes: its module, its class, and the module that shows it in a notebook.
+_SHOWN = {
+    **dict.fromkeys(("diagnose", "Diagnosis"), ("curvelab.model.result", "Diagnosis", "curvelab.report.notebook")),
+    **dict.fromkeys(
+        ("compare", "Comparison"), ("curvelab.model.comparison", "Comparison", "curvelab.report.compared.notebook")
+    ),
+}
+
 __all__ = [
     "Change", "Comparison", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
     "UsageError", "__version__", "compare", "diagnose", "discover", "load",
@@ -57,23 +65,23 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         from importlib import import_module
 
-        if name in ("diagnose", "Diagnosis"):
-            _show_in_notebooks()
+        if name in _SHOWN:
+            _show_in_notebooks(*_SHOWN[name])
         return getattr(import_module(_HOMES[name]), name)
     if name == "__version__":
         return _version()
     raise AttributeError(f"module 'curvelab' has no attribute {name!r}")
 
 
-def _show_in_notebooks() -> None:
-    """Give Diagnosis its view in a notebook. The model imports nothing of ours, so model and report meet up here."""
+def _show_in_notebooks(home: str, kind: str, view: str) -> None:
+    """Give a result its view in a notebook. The model imports nothing of ours, so model and report meet up here."""
     from importlib import import_module
 
-    def _repr_html_(diagnosis: Diagnosis) -> str:
-        text: str = import_module("curvelab.report.notebook").notebook(diagnosis)
+    def _repr_html_(result: Any) -> str:
+        text: str = import_module(view).notebook(result)
         return text
 
-    import_module("curvelab.model.result").Diagnosis._repr_html_ = _repr_html_
+    getattr(import_module(home), kind)._repr_html_ = _repr_html_
 
 
 def __dir__() -> list[str]:

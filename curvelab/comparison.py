@@ -17,7 +17,7 @@ from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.fairness import refusals, too_few
 from curvelab.comparing.partings import Places, partings
 from curvelab.comparing.ranking import Noise, Unit, Value, in_order, lead, noise_among, ranks, unranked, value_of
-from curvelab.comparing.rows import row_of
+from curvelab.comparing.rows import common_speed, row_of
 from curvelab.comparing.summing_up import answer, caveats
 from curvelab.comparing.thinned import aligned
 from curvelab.diagnosis import diagnose
@@ -103,10 +103,11 @@ class _Bench:
             leads=tuple(lead(order[0], one, self.choice, noise) for one in order[1:]),
             refusals=refused,
         )
+        unit_of_speed = common_speed(self.entrants)
         rows = tuple(
             row_of(
                 one, unit.number, None if whys[one.id] else placed.get(unit.number), whys[one.id], values.get(one.id),
-                self.choice, self.options,
+                unit_of_speed, self.options,
             )
             for unit in units
             for one in unit.members

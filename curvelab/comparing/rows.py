@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from curvelab.comparing.choice import Choice
 from curvelab.comparing.entrants import Entrant, level_at_end
 from curvelab.comparing.ranking import Value
 from curvelab.cost import tariff_of
@@ -14,17 +14,15 @@ from curvelab.model.comparison import Row
 from curvelab.model.options import Options
 from curvelab.perplexity import perplexity
 
-SPEEDS = (
-    ("train/tokens_per_second", "tokens"),
-    ("train/samples_per_second", "samples"),
-    ("final/train_samples_per_second", "samples"),
-    ("train/steps_per_second", "steps"),
-    ("final/train_steps_per_second", "steps"),
-)
+SPEEDS = {
+    "tokens": ("train/tokens_per_second",),
+    "samples": ("train/samples_per_second", "final/train_samples_per_second"),
+    "steps": ("train/steps_per_second", "final/train_steps_per_second"),
+}
 
 
-def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | None, choice: Choice, options: Options) -> Row:
-    """One run of the table."""
+def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | None, unit: str, options: Options) -> Row:
+    """One run of the table; `unit` is that of the throughput."""
     evals = one.facts.eval_loss
     best = int(np.argmin(evals.value)) if len(evals) else None
     metric = evals.metric if best is not None else None
@@ -32,7 +30,6 @@ def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | 
     level = level_at_end(one.facts.loss)[0]
     tariff = tariff_of(one.facts, options)
     spent = tariff.after((one.run.first_step or 1) - 1 if one.facts.resumed else 0)
-    speed, unit = _throughput(one, spent.seconds)
     return Row(
         run=one.id,
         name=one.name,
@@ -51,7 +48,7 @@ def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | 
         last_step=None if best is None else int(evals.step[-1]),
         perplexity=None if lowest is None or metric is None else perplexity(one.facts, metric, lowest),
         train_loss=level if math.isfinite(level) else None,
-        throughput=speed,
+        throughput=_throughput(one, spent.seconds, unit),
         throughput_unit=unit,
         seconds=spent.seconds,
         gpu_hours=spent.gpu_hours,
@@ -61,11 +58,21 @@ def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | 
     )
 
 
-def _throughput(one: Entrant, seconds: float | None) -> tuple[float | None, str]:
-    """(a second, unit): the median of what was logged, else steps over the run's own time."""
-    for metric, unit in SPEEDS:
+def _throughput(one: Entrant, seconds: float | None, unit: str) -> float | None:
+    """Tokens, samples or steps a second: the median of what was logged, else by steps over the run's own time."""
+    for metric in SPEEDS[unit]:
         speed = one.facts.finite(metric)
         if len(speed) and float(np.median(speed.value)) > 0:
-            return float(np.median(speed.value)), unit
+            return float(np.median(speed.value))
     steps = (one.run.last_step or 0) - ((one.run.first_step or 0) if one.facts.resumed else 0)
-    return (steps / seconds, "steps") if seconds and steps > 0 else (None, "")
+    each = 1 if unit == "steps" else one.batch if unit == "samples" else None
+    return each * steps / seconds if each and seconds and steps > 0 else None
+
+
+def common_speed(entrants: Sequence[Entrant]) -> str:
+    """The unit of throughput that every run can be given in: other units cannot be held against each other."""
+    for unit, metrics in SPEEDS.items():
+        known = all((unit == "samples" and one.batch) or any(map(one.facts.has, metrics)) for one in entrants)
+        if known:
+            return unit
+    return "steps"

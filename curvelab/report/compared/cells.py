@@ -47,7 +47,7 @@ def columns(comparison: Comparison) -> list[Column]:
     ranking = comparison.ranking
     made = [
         Column("Rank", tuple(_rank(row) for row in comparison.rows)),
-        Column("Verdict", tuple(Cell(_verdict(row)) for row in comparison.rows), number=False),
+        Column("Verdict", tuple(Cell(_verdict(row), _why_unranked(row)) for row in comparison.rows), number=False),
         Column(f"{clean(ranking.metric, 60)} ({ranking.goal})", tuple(_value(row.value, row.value_step) for row in comparison.rows)),
         Column("Best eval loss", tuple(_value(row.best, row.best_step) for row in comparison.rows)),
         Column("Last eval loss", tuple(_value(row.last, row.last_step) for row in comparison.rows)),
@@ -67,7 +67,7 @@ def columns(comparison: Comparison) -> list[Column]:
 
 def _rank(row: Row) -> Cell:
     if row.rank is None:
-        return Cell(NOTHING, clean(row.unranked, 80), 1e9)
+        return Cell(NOTHING, "", 1e9)
     return Cell(str(row.rank), "", row.rank)
 
 
@@ -75,6 +75,10 @@ def _verdict(row: Row) -> str:
     if row.verdict == "healthy":
         return HEALTHY
     return "Not assessed" if row.verdict == "not-assessed" else title_of(row.verdict)
+
+
+def _why_unranked(row: Row) -> str:
+    return f"not ranked: {clean(row.unranked, 80)}" if row.unranked else ""
 
 
 def _value(value: float | None, step: int | None = None) -> Cell:

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 LETTER, LINE = 6.6, 14.0  # px of a label's letter and line
 TOP, BOTTOM, GAP = 10.0, 24.0, 6.0
 MOST_LETTERS = 24
+LEAD = 20.0  # px between the end of a curve and its name from which on a dotted line joins them
 EDGE = 2.0  # of the picture's height beyond which a curve is not followed
 TICK_HEIGHT, TICK_WIDTH = 40, 80
 MOST_RAW = 3  # runs whose single points are drawn behind their smoothed curves
@@ -161,6 +162,13 @@ def _labels(frame: Frame, tracks: Sequence[Track], by_place: bool = False) -> li
         track = tracks[i]
         name = shortened(clean(track.name), MOST_LETTERS)
         shade = i if by_place else track.number
+        end, right = float(frame.across(track.x[-1:])[0]), frame.width - frame.right + 2
+        if right - end > LEAD:
+            made.append(
+                Markup('<path class="lead r{}" data-run="{}" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>').format(
+                    shade % SHADES, track.number, end + 3, ends[i], right, y
+                )
+            )
         made.append(
             Markup('<text class="label r{}" data-run="{}" x="{}" y="{}">{}</text>').format(
                 shade % SHADES, track.number, x, round(y + 4, 1), name

@@ -158,7 +158,7 @@ def _of_many(
 def _named(comparison: Comparison, mine: Sequence[Track], band: Band) -> list[Track]:
     """The best run, the baseline and the outliers, each once."""
     by_number = {track.number: track for track in mine}
-    first = by_rank(comparison)[:1]
+    first = [n for n in by_rank(comparison)[:1] if comparison.rows[n].rank is not None]
     base = [n for n, row in enumerate(comparison.rows) if comparison.baseline and row.run == comparison.baseline.run]
     wanted = [by_number[n] for n in (*first, *base) if n in by_number] + outliers(mine, band)
     return list({track.number: track for track in wanted}.values())[:SHADES]
