@@ -72,7 +72,7 @@ def associations(units: Sequence[Unit], choice: Choice) -> tuple[Association, ..
         if len(pairs) >= ENOUGH and len({number for number, _ in pairs}) > 1 and len({value for _, value in pairs}) > 1:
             x, y = np.array(pairs, dtype=np.float64).T
             result = spearmanr(x, y)
-            tested.append((name, x, float(result.statistic), float(result.pvalue)))
+            tested.append((name, x, round(float(result.statistic), 6), float(result.pvalue)))
     if not tested:
         return ()
     adjusted = false_discovery_control([p for *_, p in tested])
@@ -84,7 +84,7 @@ def _association(name: str, x: np.ndarray, rho: float, p: float, q: float, choic
     n = len(x)
     half = Z95 * math.sqrt(FIELLER / (n - 3))
     centre = math.atanh(max(-0.999999, min(0.999999, rho)))
-    low, high = math.tanh(centre - half), math.tanh(centre + half)
+    low, high = min(rho, math.tanh(centre - half)), max(rho, math.tanh(centre + half))
     direction = "higher" if rho > 0 else "lower"
     clear = "" if low > 0 or high < 0 else "; the interval holds zero"
     sentence = (

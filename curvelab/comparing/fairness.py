@@ -10,6 +10,7 @@ import numpy as np
 
 from curvelab.comparing.choice import Choice, task_metric
 from curvelab.comparing.entrants import Entrant
+from curvelab.deciding import FALLS, RISES
 from curvelab.model.comparison import Refusal
 from curvelab.perplexity import perplexity
 
@@ -53,16 +54,20 @@ def _no_cross_entropy(entrants: Sequence[Entrant], choice: Choice) -> Iterator[R
 def _objectives(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
     """Preference tuning, language modelling and classification have losses of different kinds."""
 
-    def kind(one: Entrant) -> str:
-        if one.facts.preference:
-            return "a preference loss"
-        return "a loss of tokens" if perplexity(one.facts, choice.metric, 1.0) is not None else "another loss"
-
-    usable = [one for one in entrants if not one.facts.around_zero]
-    groups = _by(usable, kind)
-    certain = "a preference loss" in groups or all(_tells_model(one) for one in usable)
-    if len(groups) > 1 and certain:
+    groups = _by([one for one in entrants if not one.facts.around_zero], lambda one: _kind(one, choice))
+    groups.pop(None, None)
+    if len(groups) > 1:
         yield _split("other-objective", "the losses are of different kinds", groups, _task(entrants))
+
+
+def _kind(one: Entrant, choice: Choice) -> str | None:
+    """What a run's loss is a loss of; None where the log does not tell."""
+    if one.facts.preference:
+        return "a preference loss"
+    if perplexity(one.facts, choice.metric, 1.0) is not None:
+        return "a loss of tokens"
+    evals = [metric for metric in one.run.metrics if metric.startswith(("eval/", "test/"))]
+    return "a loss of classes or numbers" if any(RISES.search(m) or FALLS.search(m) for m in evals) else None
 
 
 def _definitions(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
@@ -75,7 +80,7 @@ def _definitions(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusa
 
 def _vocabularies(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
     """Losses per token of other tokenizers are of other units: the same text is cut into other numbers of tokens."""
-    of_tokens = [one for one in entrants if perplexity(one.facts, choice.metric, 1.0) is not None]
+    of_tokens = [one for one in entrants if _kind(one, choice) != "a loss of classes or numbers"]
     sizes = _by(of_tokens, lambda one: _known(one, "vocab_size"))
     kinds = _by(of_tokens, lambda one: _known(one, "model_type"))
     why = "a loss per token of one tokenizer cannot be held against that of another"
@@ -144,10 +149,6 @@ def _eval_size(one: Entrant) -> float | None:
 
 def _apart(sizes: Sequence[float]) -> bool:
     return max(sizes) > min(sizes) * (1 + SAME_SIZE) + 1
-
-
-def _tells_model(one: Entrant) -> bool:
-    return one.facts.setting("model_type") is not None or one.facts.setting("vocab_size") is not None
 
 
 def _known(one: Entrant, name: str) -> str | None:

@@ -20,12 +20,13 @@ from curvelab.comparing.entrants import Entrant, level_at_end
 from curvelab.comparing.fairness import FEWEST
 from curvelab.deciding import eval_noise
 from curvelab.model.comparison import Lead
+from curvelab.model.log import Floats
 from curvelab.signals.level import MEDIAN_COST, noise_of
-from curvelab.signals.noise import step_noise
 
 LEVEL = 0.95  # of the belief in a difference
 SIGMAS = 2.0  # two-sided 95 % of normal noise
 LEAST = 0.002  # of the level: differences below it are no more than rounding and order of sums (judgement)
+FEWEST_SETTLED = 6  # evals that tell their noise by second differences
 CLOSE = 1e-12
 
 
@@ -107,8 +108,13 @@ def value_of(one: Entrant, choice: Choice) -> Value | None:
         return Value(level, int(curve.step[-1]), noise, len(curve))
     costs = choice.sign * curve.value
     place = int(np.argmin(costs))
-    noise = eval_noise(costs, place)
-    return Value(float(curve.value[place]), int(curve.step[place]), noise or step_noise(costs), len(curve))
+    return Value(float(curve.value[place]), int(curve.step[place]), _settled_noise(costs), len(curve))
+
+
+def _settled_noise(costs: Floats) -> float:
+    """Noise of one eval, from the later half where there are enough: the steep bend of the beginning looks like noise."""
+    later = costs[-max(FEWEST_SETTLED, len(costs) // 2) :]
+    return eval_noise(later, int(np.argmin(later)))
 
 
 def unranked(one: Entrant, value: Value | None, choice: Choice, seeds: bool) -> str:

@@ -23,6 +23,7 @@ MOST_LETTERS = 24
 LEAD = 20.0  # px between the end of a curve and its name from which on a dotted line joins them
 EDGE = 2.0  # of the picture's height beyond which a curve is not followed
 TICK_HEIGHT, TICK_WIDTH = 40, 80
+GHOST_POINTS = 50
 MOST_RAW = 3  # runs whose single points are drawn behind their smoothed curves
 SHADES = 8  # kinds of line that the style sheet knows
 Kind = Literal["wide", "narrow"]
@@ -94,6 +95,7 @@ def banded(
         edge = np.concatenate([band.levels[high], band.levels[low][::-1]])
         parts.append(Markup('<path class="band {}" d="{}"/>').format(shade, frame.path(back, edge, close=True)))
     parts.append(Markup('<path class="median" d="{}"/>').format(frame.path(band.x, band.levels[2])))
+    parts += [_ghost(frame, t) for t in tracks if kind == "wide" and t not in named]
     parts += [_path(frame.path(t.x, t.y), f"line r{place % SHADES}", t.number) for place, t in enumerate(named)]
     labels = _labels(frame, named, by_place=True) if kind == "wide" else []
     return _svg(frame, parts, labels, kind, alt, mark)
@@ -130,6 +132,12 @@ def _svg(frame: Frame, parts: Sequence[Markup], labels: Sequence[Markup], kind: 
 
 def _path(d: str, shade: str, number: int) -> Markup:
     return Markup('<path class="{}" data-run="{}" d="{}"/>').format(shade, number, d)
+
+
+def _ghost(frame: Frame, track: Track) -> Markup:
+    """A curve that is there to be highlighted: a few points, not seen until then."""
+    rows = np.unique(np.linspace(0, len(track.x) - 1, min(len(track.x), GHOST_POINTS)).astype(np.int64))
+    return _path(frame.path(track.x[rows], track.y[rows]), "ghost", track.number)
 
 
 def _axes(frame: Frame) -> Markup:

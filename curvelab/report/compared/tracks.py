@@ -22,7 +22,7 @@ OUTSIDE = 0.5  # of its places outside the band that make a run an outlier (judg
 MOST_OUTLIERS = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Track:
     """One run's curve: `number` is the place of its row; x rising, y finite, float64[n]; raw is what was logged."""
 
