@@ -112,7 +112,7 @@ class _Bench:
             for unit in units
             for one in unit.members
         )  # fmt: skip
-        parted = tuple(self._partings(order))
+        parted = tuple(self._partings(order, units))
         found = effects(units, self.choice, noise) if not refused else ()
         return Comparison(
             sentence=answer(self.entrants, order, ranking, placed, parted, held),
@@ -149,11 +149,11 @@ class _Bench:
         fit = {id_: value for id_, value in values.items() if not whys[id_]}
         return held_against(self.base, self.entrants, fit, self.choice, noise, refused)
 
-    def _partings(self, order: Sequence[Unit]) -> list[Parting]:
-        """Where the others part from the baseline, else from the best run, else from the first one."""
+    def _partings(self, order: Sequence[Unit], units: Sequence[Unit]) -> list[Parting]:
+        """Where one run of each other setting parts from the baseline, else from the best run, else from the first one."""
         first = self.base or (order[0].members[0] if order else self.entrants[0])
-        ranked = [unit.members[0] for unit in order]
-        rest = [one for one in (*ranked, *(e for e in self.entrants if e not in ranked)) if one is not first]
+        ordered = [*order, *(unit for unit in units if unit not in order)]
+        rest = [unit.members[0] for unit in ordered if first not in unit.members]
         return partings(first, rest, self.choice.metric, self.axis.name, self.places)
 
     def _position(self, id_: str) -> int:

@@ -9,9 +9,11 @@ nothing of what another seed would have done: that is said beside it.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os.path import commonprefix
 
 import numpy as np
 
@@ -28,6 +30,7 @@ SIGMAS = 2.0  # two-sided 95 % of normal noise
 LEAST = 0.002  # of the level: differences below it are no more than rounding and order of sums (judgement)
 FEWEST_SETTLED = 6  # evals that tell their noise by second differences
 CLOSE = 1e-12
+_SEED_BEFORE = re.compile(r"[\W_]*(?<![A-Za-z])(s|seed)?[\W_]*$", re.I)  # what is left of "lr1-seed" once the numbers differ
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,11 @@ class Unit:
 
     @cached_property
     def name(self) -> str:
-        first = self.members[0].name
-        return first if len(self.members) == 1 else f"{first} and {len(self.members) - 1} more seeds"
+        names = [one.name for one in self.members]
+        if len(names) == 1:
+            return names[0]
+        shared = _SEED_BEFORE.sub("", commonprefix(names)) or names[0]  # noqa: RUF071 - names, not paths
+        return f"{shared} ({len(names)} seeds)"
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,15 @@ def test_the_page_stays_small(count, points, most):
     assert text.count("<tr data-run=") >= 2 * count
 
 
+def test_seeds_are_drawn_as_mean_and_band():
+    runs = [made(f"{n}-seed{s}", f + 0.02 * s, seed=s, learning_rate=r) for n, f, r in (("a", 1.8, 1e-4), ("b", 2.1, 1e-3)) for s in range(6)]
+    comparison = curvelab.compare(runs)
+    text = page(comparison)
+    assert text.count('<path class="spread') == 2 * 2 * 2 * len(comparison.axis.possible)  # settings, metrics, widths
+    assert "a (6 seeds) is the best" in text
+    assert len(comparison.partings) == 1
+
+
 def test_a_refusal_stands_before_the_curves():
     text = page(curvelab.compare([made("a"), made("b", vocab_size=32000)]))
     assert "These runs must not be ranked" in text

@@ -72,13 +72,23 @@ class Frame:
         return short_path("M " + " L ".join(points)) + ("z" if close else "")
 
 
-def overlay(tracks: Sequence[Track], ranked: Sequence[Track], kind: Kind, alt: str, size: tuple[int, int], mark: str) -> Markup:
-    """A few curves in one picture, each with its own line; the wide one names them at their ends."""
+def overlay(
+    tracks: Sequence[Track], ranked: Sequence[Track], kind: Kind, alt: str, size: tuple[int, int], mark: str,
+    bands: Sequence[Band | None] = (),
+) -> Markup:  # fmt: skip
+    """A few curves in one picture, each with its own line; the wide one names them at their ends.
+
+    bands: of each track the range of its seeds, or None; empty where there are none at all
+    """
     frame = Frame.around(tracks, ranked, *size, labelled=kind == "wide")
     parts = [_axes(frame)]
-    raw = [(t, t.raw) for t in tracks if t.raw is not None and len(tracks) <= MOST_RAW]
-    parts += [_path(frame.path(*points), f"raw r{t.number % SHADES}", t.number) for t, points in raw]
-    parts += [_path(frame.path(t.x, t.y), f"line r{t.number % SHADES}", t.number) for t in tracks]
+    for place, (track, band) in enumerate(zip(tracks, bands, strict=False)):
+        if band is not None:
+            ring = _ring(frame, band.x, band.levels[0], band.levels[-1])
+            parts.append(_path(ring, f"spread r{place % SHADES}", track.number))
+    if len(tracks) <= MOST_RAW:
+        parts += [_path(frame.path(*t.raw), f"raw r{i % SHADES}", t.number) for i, t in enumerate(tracks) if t.raw is not None]
+    parts += [_path(frame.path(t.x, t.y), f"line r{i % SHADES}", t.number) for i, t in enumerate(tracks)]
     labels = _labels(frame, tracks) if kind == "wide" else []
     return _svg(frame, parts, labels, kind, alt, mark)
 
@@ -89,15 +99,14 @@ def banded(
 ) -> Markup:  # fmt: skip
     """The quantiles of many curves, and some of them by name."""
     frame = Frame.around([*named, *tracks] if kind == "wide" else tracks, ranked, *size, labelled=kind == "wide")
-    back = np.concatenate([band.x, band.x[::-1]])
     parts = [_axes(frame)]
     for low, high, shade in ((0, 4, "outer"), (1, 3, "inner")):
-        edge = np.concatenate([band.levels[high], band.levels[low][::-1]])
-        parts.append(Markup('<path class="band {}" d="{}"/>').format(shade, frame.path(back, edge, close=True)))
+        ring = _ring(frame, band.x, band.levels[low], band.levels[high])
+        parts.append(Markup('<path class="band {}" d="{}"/>').format(shade, ring))
     parts.append(Markup('<path class="median" d="{}"/>').format(frame.path(band.x, band.levels[2])))
     parts += [_ghost(frame, t) for t in tracks if kind == "wide" and t not in named]
     parts += [_path(frame.path(t.x, t.y), f"line r{place % SHADES}", t.number) for place, t in enumerate(named)]
-    labels = _labels(frame, named, by_place=True) if kind == "wide" else []
+    labels = _labels(frame, named) if kind == "wide" else []
     return _svg(frame, parts, labels, kind, alt, mark)
 
 
@@ -110,12 +119,16 @@ def miniature(track: Track, frame: Frame, backdrop: str, alt: str) -> Markup:
 
 def backdrop(band: Band, frame: Frame, name: str) -> Markup:
     """What miniatures stand before: the band of all runs, defined once in the page."""
-    back = np.concatenate([band.x, band.x[::-1]])
-    edge = np.concatenate([band.levels[4], band.levels[0][::-1]])
+    ring = _ring(frame, band.x, band.levels[0], band.levels[-1])
     return Markup(
         '<svg class="defs" aria-hidden="true"><defs><g id="{}"><path class="band outer" d="{}"/>'
         '<path class="median" d="{}"/></g></defs></svg>'
-    ).format(name, frame.path(back, edge, close=True), frame.path(band.x, band.levels[2]))
+    ).format(name, ring, frame.path(band.x, band.levels[2]))
+
+
+def _ring(frame: Frame, x: Floats, low: Floats, high: Floats) -> str:
+    """The d of the area between two curves."""
+    return frame.path(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]), close=True)
 
 
 def _svg(frame: Frame, parts: Sequence[Markup], labels: Sequence[Markup], kind: Kind, alt: str, mark: str) -> Markup:
@@ -159,7 +172,7 @@ def _axes(frame: Frame) -> Markup:
     return Markup("").join(parts)
 
 
-def _labels(frame: Frame, tracks: Sequence[Track], by_place: bool = False) -> list[Markup]:
+def _labels(frame: Frame, tracks: Sequence[Track]) -> list[Markup]:
     """The names at the ends of the curves, moved apart where they would lie on each other."""
     ends = [float(np.clip(frame.down(t.y[-1:])[0], TOP + 4, frame.height - BOTTOM)) for t in tracks]
     order = sorted(range(len(tracks)), key=lambda i: ends[i])
@@ -169,17 +182,16 @@ def _labels(frame: Frame, tracks: Sequence[Track], by_place: bool = False) -> li
     for i, y in zip(order, at, strict=True):
         track = tracks[i]
         name = shortened(clean(track.name), MOST_LETTERS)
-        shade = i if by_place else track.number
         end, right = float(frame.across(track.x[-1:])[0]), frame.width - frame.right + 2
         if right - end > LEAD:
             made.append(
                 Markup('<path class="lead r{}" data-run="{}" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>').format(
-                    shade % SHADES, track.number, end + 3, ends[i], right, y
+                    i % SHADES, track.number, end + 3, ends[i], right, y
                 )
             )
         made.append(
             Markup('<text class="label r{}" data-run="{}" x="{}" y="{}">{}</text>').format(
-                shade % SHADES, track.number, x, round(y + 4, 1), name
+                i % SHADES, track.number, x, round(y + 4, 1), name
             )
         )
     return made

@@ -16,7 +16,7 @@ from curvelab.report import numerals
 from curvelab.report.compared import cells
 from curvelab.report.compared.drawing import SHADES, Frame, Kind, backdrop, banded, miniature, overlay
 from curvelab.report.compared.text import by_rank
-from curvelab.report.compared.tracks import Band, Track, band_of, outliers, tracks
+from curvelab.report.compared.tracks import Band, Track, band_of, of_groups, outliers, tracks
 from curvelab.report.page import templates
 from curvelab.report.plain import clean
 
@@ -115,21 +115,39 @@ def _pictures(comparison: Comparison, axis: AxisName) -> list[Picture]:
 
 def _picture(comparison: Comparison, metric: str, axis: AxisName, number: int) -> Picture | None:
     mark = f"{axis}-{number}"
-    few = len(comparison.rows) <= FEW
+    seeds = len(comparison.groups) < len(comparison.rows) and len(comparison.groups) <= FEW
+    few = len(comparison.rows) <= FEW or seeds
     mine = tracks(comparison, metric, axis, POINTS["wide"] if few else MANY_POINTS)
     if not mine:
         return None
     alt = f"{clean(metric, 80)} of {numerals.plural(len(mine), 'run')} over {cells.AXES[axis]}"
     caption = f"{clean(metric, 80)} over {cells.AXES[axis]}" + (", smoothed" if metric == "train/loss" else "")
+    if seeds:
+        return _of_seeds(comparison, mark, mine, alt, caption)
     band = None if few else band_of(mine)
     if band is None:
         shown = mine[: 3 * FEW]
         narrow = tracks(comparison, metric, axis, POINTS["narrow"])[: 3 * FEW]
-        keys = [(t.number, t.number % SHADES, _key(comparison.rows[t.number])) for t in shown]
+        keys = [(t.number, i % SHADES, _key(comparison.rows[t.number])) for i, t in enumerate(shown)]
         wide = overlay(shown, _ranked(comparison, shown), "wide", alt, WIDE, f"w{mark}")
         small = overlay(narrow, _ranked(comparison, narrow), "narrow", alt, NARROW, f"n{mark}")
         return Picture(caption, wide, small, keys, _beyond(comparison, shown), Markup(""), ())
     return _of_many(comparison, metric, axis, mark, mine, band, alt, caption)
+
+
+def _of_seeds(comparison: Comparison, mark: str, mine: Sequence[Track], alt: str, caption: str) -> Picture:
+    """Each setting as the mean of its seeds and the band that they span."""
+    shown, bands = zip(*of_groups(comparison, mine), strict=True)
+    ranked = _ranked(comparison, shown)
+    wide = overlay(shown, ranked, "wide", alt, WIDE, f"w{mark}", bands)
+    narrow = overlay(shown, ranked, "narrow", alt, NARROW, f"n{mark}", bands)
+    keys = [(t.number, i % SHADES, f"{clean(t.name, 80)}{_rank_of(comparison.rows[t.number])}") for i, t in enumerate(shown)]
+    about = f"A line is the mean of the seeds of a setting, its band their range. {_beyond(comparison, shown)}".strip()
+    return Picture(caption, wide, narrow, keys, about, Markup(""), ())
+
+
+def _rank_of(row: Row) -> str:
+    return f" (rank {row.rank})" if row.rank is not None else ""
 
 
 def _of_many(

@@ -35,7 +35,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Band:
-    """Quantiles over runs: x float64[k], levels float64[5, k] in the order of QUANTILES."""
+    """Levels over runs: x float64[k], levels float64[5, k] in the order of QUANTILES; of seeds float64[2, k], their range."""
 
     x: Floats
     levels: Floats
@@ -64,6 +64,35 @@ def _track(number: int, name: str, curve: Aligned, axis: AxisName, most: int, sm
     level = running_median(y, len(y) // SMOOTH | 1)
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), most)).astype(np.int64))
     return Track(number, name, x[kept], level[kept], (x[rows], y[rows]))
+
+
+def of_groups(comparison: Comparison, mine: Sequence[Track]) -> list[tuple[Track, Band | None]]:
+    """Each group of seeds as the mean of its ranked runs and the band from the lowest to the highest of them.
+
+    A group none of whose runs is ranked stands with all that it has; the number is that of its first drawn run.
+    """
+    by_run = {comparison.rows[track.number].run: track for track in mine}
+    out = {row.run for row in comparison.rows if row.unranked}
+    found: list[tuple[Track, Band | None]] = []
+    for group in comparison.groups:
+        there = [run for run in group.runs if run in by_run]
+        members = [by_run[run] for run in ([run for run in there if run not in out] or there)]
+        if len(members) == 1:
+            found.append((members[0], None))
+        elif members:
+            found.append(_mean_of(group.name, members))
+    return found
+
+
+def _mean_of(name: str, members: Sequence[Track]) -> tuple[Track, Band | None]:
+    """The mean of curves where all of them are, with their range."""
+    first, last = max(track.x[0] for track in members), min(track.x[-1] for track in members)
+    if first > last:
+        return members[0], None
+    grid = np.linspace(first, last, GRID)
+    values = np.array([_on(grid, track) for track in members])
+    mean = Track(members[0].number, name, grid, values.mean(axis=0), None)
+    return mean, Band(grid, np.array([values.min(axis=0), values.max(axis=0)]))
 
 
 def band_of(all_tracks: Sequence[Track]) -> Band | None:
