@@ -23,7 +23,7 @@ from curvelab.comparing.thinned import aligned
 from curvelab.diagnosis import diagnose
 from curvelab.facts import Facts
 from curvelab.ingest import discover, distinct
-from curvelab.model.comparison import Axis, AxisName, Baseline, Comparison, Group, Parting, Ranking
+from curvelab.model.comparison import Axis, AxisName, Baseline, Comparison, Group, Parting, Ranking, Refusal, Row
 from curvelab.model.errors import UsageError
 from curvelab.model.options import Options
 from curvelab.model.result import Diagnosis
@@ -92,9 +92,27 @@ class _Bench:
         refused = (*refused, few) if few else refused
         placed = {} if refused else ranks(units, self.choice, noise)
         order = [] if refused else in_order(units, self.choice)
-        differ = differences(self.entrants)
+        ranking = self._ranking(order, noise, refused)
         held = self._held(values, whys, noise, bool(refused))
-        ranking = Ranking(
+        return Comparison(
+            sentence=answer(self.entrants, order, ranking, placed, held),
+            caveats=caveats(self.entrants, self.choice, units, noise, whys, bool(refused)),
+            axis=self.axis,
+            ranking=ranking,
+            rows=self._rows(units, whys, values, placed),
+            groups=tuple(self._group(unit, placed) for unit in units),
+            differences=differences(self.entrants),
+            also_differ=others(self.entrants),
+            partings=tuple(self._partings(order, units)),
+            effects=() if refused else effects(units, self.choice, noise),
+            associations=() if refused else associations(units, self.choice),
+            baseline=held,
+            aligned=aligned(self.entrants, tuple(dict.fromkeys((self.choice.metric, "train/loss"))), self.places),
+            runs=tuple(_with_losses(one.diagnosis, self.choice) for one in self.entrants),
+        )
+
+    def _ranking(self, order: Sequence[Unit], noise: Noise, refused: tuple[Refusal, ...]) -> Ranking:
+        return Ranking(
             metric=self.choice.metric,
             goal=self.choice.goal,
             reason=self.choice.reason,
@@ -103,32 +121,24 @@ class _Bench:
             leads=tuple(lead(order[0], one, self.choice, noise) for one in order[1:]),
             refusals=refused,
         )
-        unit_of_speed = common_speed(self.entrants)
-        rows = tuple(
+
+    def _rows(
+        self, units: Sequence[Unit], whys: dict[str, str], values: dict[str, Value], placed: dict[int, int]
+    ) -> tuple[Row, ...]:
+        """The table, in the order of the runs."""
+        speed = common_speed(self.entrants)
+        unit_of = {one.id: unit.number for unit in units for one in unit.members}
+        return tuple(
             row_of(
-                one, unit.number, None if whys[one.id] else placed.get(unit.number), whys[one.id], values.get(one.id),
-                unit_of_speed, self.options,
+                one,
+                unit_of[one.id],
+                None if whys[one.id] else placed.get(unit_of[one.id]),
+                whys[one.id],
+                values.get(one.id),
+                speed,
+                self.options,
             )
-            for unit in units
-            for one in unit.members
-        )  # fmt: skip
-        parted = tuple(self._partings(order, units))
-        found = effects(units, self.choice, noise) if not refused else ()
-        return Comparison(
-            sentence=answer(self.entrants, order, ranking, placed, parted, held),
-            caveats=caveats(self.entrants, self.choice, units, noise, whys, bool(refused)),
-            axis=self.axis,
-            ranking=ranking,
-            rows=tuple(sorted(rows, key=lambda row: self._position(row.run))),
-            groups=tuple(self._group(unit, placed) for unit in units),
-            differences=differ,
-            also_differ=others(self.entrants),
-            partings=parted,
-            effects=found,
-            associations=associations(units, self.choice) if not refused else (),
-            baseline=held,
-            aligned=aligned(self.entrants, tuple(dict.fromkeys((self.choice.metric, "train/loss"))), self.places),
-            runs=tuple(_with_losses(one.diagnosis, self.choice) for one in self.entrants),
+            for one in self.entrants
         )
 
     def _units(self) -> tuple[list[Unit], dict[str, str], dict[str, Value]]:
@@ -155,9 +165,6 @@ class _Bench:
         ordered = [*order, *(unit for unit in units if unit not in order)]
         rest = [unit.members[0] for unit in ordered if first not in unit.members]
         return partings(first, rest, self.choice.metric, self.axis.name, self.places)
-
-    def _position(self, id_: str) -> int:
-        return next(place for place, one in enumerate(self.entrants) if one.id == id_)
 
     def _group(self, unit: Unit, placed: dict[int, int]) -> Group:
         numbers = [one.value for one in unit.values]

@@ -9,7 +9,7 @@ from curvelab.comparing.differences import differing
 from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.fairness import scaled_by_accumulation
 from curvelab.comparing.ranking import Noise, Unit, ahead
-from curvelab.model.comparison import Baseline, Parting, Ranking
+from curvelab.model.comparison import Baseline, Ranking
 
 MOST_NAMED = 3
 
@@ -19,7 +19,6 @@ def answer(
     order: Sequence[Unit],
     ranking: Ranking,
     placed: Mapping[int, int],
-    parted: Sequence[Parting],
     held: Baseline | None,
 ) -> str:
     """Which is better, is it real, and what changed."""
