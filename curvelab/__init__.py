@@ -6,6 +6,8 @@
     run.frame                                    # every logged value, a pandas DataFrame
     result = curvelab.diagnose(run)              # what went wrong, since which step, what to change
     result.verdict, result.findings
+    both = curvelab.compare([run, other])        # which is better, is it real, where did they part
+    both.table, both.settings, both.curves
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curvelab.comparison import compare
     from curvelab.diagnosis import diagnose
     from curvelab.ingest import discover, load
+    from curvelab.model.comparison import Comparison
     from curvelab.model.errors import CurvelabError, UnreadableError, UsageError
     from curvelab.model.finding import Change, Finding, Fix
     from curvelab.model.options import Options
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "compare": "curvelab.comparison",
+    "Comparison": "curvelab.model.comparison",
     "diagnose": "curvelab.diagnosis",
     "load": "curvelab.ingest",
     "discover": "curvelab.ingest",
@@ -40,9 +46,17 @@ _HOMES = {
     "Run": "curvelab.model.run",
 }
 
+# Public name -> the result that it makes: its module, its class, and the module that shows it in a notebook.
+_SHOWN = {
+    **dict.fromkeys(("diagnose", "Diagnosis"), ("curvelab.model.result", "Diagnosis", "curvelab.report.notebook")),
+    **dict.fromkeys(
+        ("compare", "Comparison"), ("curvelab.model.comparison", "Comparison", "curvelab.report.compared.notebook")
+    ),
+}
+
 __all__ = [
-    "Change", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
-    "UsageError", "__version__", "diagnose", "discover", "load",
+    "Change", "Comparison", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
+    "UsageError", "__version__", "compare", "diagnose", "discover", "load",
 ]  # fmt: skip
 
 
@@ -51,23 +65,23 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         from importlib import import_module
 
-        if name in ("diagnose", "Diagnosis"):
-            _show_in_notebooks()
+        if name in _SHOWN:
+            _show_in_notebooks(*_SHOWN[name])
         return getattr(import_module(_HOMES[name]), name)
     if name == "__version__":
         return _version()
     raise AttributeError(f"module 'curvelab' has no attribute {name!r}")
 
 
-def _show_in_notebooks() -> None:
-    """Give Diagnosis its view in a notebook. The model imports nothing of ours, so model and report meet up here."""
+def _show_in_notebooks(home: str, kind: str, view: str) -> None:
+    """Give a result its view in a notebook. The model imports nothing of ours, so model and report meet up here."""
     from importlib import import_module
 
-    def _repr_html_(diagnosis: Diagnosis) -> str:
-        text: str = import_module("curvelab.report.notebook").notebook(diagnosis)
+    def _repr_html_(result: Any) -> str:
+        text: str = import_module(view).notebook(result)
         return text
 
-    import_module("curvelab.model.result").Diagnosis._repr_html_ = _repr_html_
+    getattr(import_module(home), kind)._repr_html_ = _repr_html_
 
 
 def __dir__() -> list[str]:

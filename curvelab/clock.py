@@ -128,7 +128,13 @@ def _attempt(facts: Facts, runtime: Curve) -> int:
 
 
 def tokens_after(facts: Facts, step: int) -> int | None:
-    """Tokens trained on after `step`, up to the last log that counts them; None where none does.
+    """Tokens trained on after `step`, up to the last log that counts them; None where none does."""
+    counted = tokens_seen(facts)
+    return None if counted is None else round(float(counted[1][-1] - np.interp(step, *counted)))
+
+
+def tokens_seen(facts: Facts) -> tuple[Floats, Floats] | None:
+    """(step, tokens trained on up to it), float64[n] each, both rising; None where no log counts them.
 
     A counter that falls began again at a restart: what it shows from there on is added.
     """
@@ -141,7 +147,7 @@ def tokens_after(facts: Facts, step: int) -> int | None:
     at = counts.step.astype(np.float64)
     if not facts.resumed and at[0] > 0:
         at, seen = np.concatenate([[0.0], at]), np.concatenate([[0.0], seen])
-    return round(float(seen[-1] - np.interp(step, at, seen)))
+    return at, seen
 
 
 def _token_counts(facts: Facts) -> Curve:

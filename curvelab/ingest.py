@@ -57,7 +57,7 @@ def gather(
         except UnreadableError as error:
             gathered.errors.append(error)
         places += [number] * (len(gathered.runs) - len(places))
-    gathered.runs = _distinct(_each_once(gathered.runs, places))
+    gathered.runs = distinct(_each_once(gathered.runs, places))
     gathered.errors = list({(error.path, error.message): error for error in gathered.errors}.values())
     return gathered
 
@@ -158,7 +158,7 @@ def _gather_url(url: str, gathered: Gathered, progress: Progress | None, metric_
         except UnreadableError as error:
             part.errors.append(error)
         part.runs += [join(Group(log.path, (log,)), {log.format: ONLINE}, metric_names) for log in map(_safe, fetched.logs)]
-        gathered.runs += [fetched.label.run(run) for run in _distinct(part.runs)]
+        gathered.runs += [fetched.label.run(run) for run in distinct(part.runs)]
         gathered.errors += [fetched.label.error(error) for error in part.errors]
         gathered.remarks += fetched.label.notes(part.remarks)
 
@@ -206,7 +206,7 @@ def _safe(log: Log) -> Log:
     return with_known_times(with_clean_names(log))
 
 
-def _distinct(runs: list[Run]) -> list[Run]:
+def distinct(runs: list[Run]) -> list[Run]:
     """Give runs of one id (copies of a W&B run) and runs of one name what tells them apart."""
     ids: dict[str, None] = {}
     copies: Counter[str] = Counter()

@@ -58,6 +58,7 @@ def test_every_other_command_runs_on_a_folder_of_runs(command, tmp_path):
     (tmp_path / "run.wandb").symlink_to(next((SAMPLES / "overfitting").rglob("*.wandb")))
     command = command.replace("postmortem outputs ", f"postmortem {SAMPLES / 'overfitting'} ")
     command = command.replace("export outputs ", f"export {SAMPLES / 'overfitting'} ")
+    command = command.replace("compare outputs ", f"compare {SAMPLES / 'overfitting'} {SAMPLES / 'healthy'} ")
     if "parquet" in command:
         pytest.importorskip("pyarrow")
     done = run(command, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_runs
-from curvelab.commands.terminal import exit_code, json_text, print_result, progress
+from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
+from curvelab.commands.writing import is_page, write
 from curvelab.model.errors import UsageError
 from curvelab.report.plain import clean
 from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, settle, thresholds_in
@@ -75,6 +77,8 @@ def postmortem(
     gathered = read_runs(paths, settings.metrics, flags.metrics)
     diagnoses = _diagnosed(gathered, settings)
     deliver(diagnoses, gathered)
+    if len(diagnoses) > 1 and settings.format in ("html", "text"):
+        say("to see them side by side: curvelab compare " + " ".join(shlex.quote(path) for path in paths))
     failing = any(_fails(diagnosis, settings.fail_on) for diagnosis in diagnoses)
     raise typer.Exit(exit_code(len(diagnoses), len(gathered.errors), failing))
 
@@ -106,7 +110,7 @@ def _delivery(settings: UserSettings) -> Delivery:
     """What to do with the result. Raises UsageError before any log is read when the output cannot be meant so."""
     if settings.format == "html":
         target = Path(settings.output or DEFAULT_FOLDER)
-        if target.is_file() and not _is_page(target):
+        if target.is_file() and not is_page(target):
             raise UsageError(f"-o {target}: is a file; pages go to a folder or to one .html file")
         return lambda diagnoses, gathered: _write_pages(diagnoses, target)
     file = output_file(settings.output) if settings.output else None
@@ -119,7 +123,7 @@ def _delivery(settings: UserSettings) -> Delivery:
         if file is None:
             print_result(text)
         else:
-            _write(file, text)
+            write(file, text)
 
     return deliver
 
@@ -154,27 +158,13 @@ def _as_markdown(diagnoses: Sequence[Diagnosis], gathered: Gathered, to_stdout: 
     return markdown(list(diagnoses))
 
 
-def _is_page(path: Path) -> bool:
-    return path.suffix.lower() in (".html", ".htm")
-
-
-def _write(path: Path, text: str) -> None:
-    from curvelab.report.write import write_atomically
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from None
-
-
 def _write_pages(diagnoses: Sequence[Diagnosis], target: Path) -> None:
     """A page for each run, an index when there are several, and a summary on the terminal."""
     from curvelab.report.page import index, page
 
     if not diagnoses:
         return
-    single = _is_page(target) and not target.is_dir()
+    single = is_page(target) and not target.is_dir()
     if single and len(diagnoses) > 1:
         raise UsageError(f"-o {target}: is one page, and there are {len(diagnoses)} runs and an index; name a folder")
     names = [target.name] if single else page_names(diagnoses)
@@ -182,10 +172,10 @@ def _write_pages(diagnoses: Sequence[Diagnosis], target: Path) -> None:
     with progress("drawing") as show:
         for diagnosis, name in zip(diagnoses, names, strict=True):
             show(diagnosis.name)
-            _write(folder / name, page(diagnosis))
+            write(folder / name, page(diagnosis))
     contents = folder / "index.html" if len(diagnoses) > 1 else None
     if contents:
-        _write(contents, index(list(zip(diagnoses, names, strict=True))))
+        write(contents, index(list(zip(diagnoses, names, strict=True))))
     print_result(_summary(diagnoses, [folder / name for name in names], contents))
 
 

@@ -214,8 +214,13 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     style, _, _ = environment.loader.get_source(environment, "style.css")  # type: ignore[union-attr]
+
+    def as_style(sheet: str) -> Markup:
+        return Markup(re.sub(r"\s*\n\s*", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.S)).strip())
+
     environment.globals.update(
-        style=Markup(re.sub(r"\s*\n\s*", " ", re.sub(r"/\*.*?\*/", "", style, flags=re.S)).strip()),
+        style=as_style(style),
+        as_style=as_style,
         words=wording,
         numbers=numerals,
         setting_row=_setting_row,

@@ -1,0 +1,189 @@
+"""curvelab compare: several runs in one report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_runs
+from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
+from curvelab.commands.writing import is_page, write
+from curvelab.model.errors import UsageError
+from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, one_of, settle, thresholds_in
+
+if TYPE_CHECKING:
+    from curvelab.ingest import Gathered
+    from curvelab.model.comparison import Comparison
+
+DEFAULT_FOLDER, PAGE = "reports", "compare.html"
+PIPED_WIDTH = 140  # columns of a text that goes to no terminal
+REGRESSION = "regression"
+FAIL_ON = ("never", "info", "warning", "critical", REGRESSION)
+
+
+def compare(
+    paths: Paths,
+    rank_by: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="The metric that says which is better (default eval/loss).")
+    ] = None,
+    goal: Annotated[str | None, typer.Option(metavar="min|max", help="Whether less or more of it is better.")] = None,
+    align: Annotated[
+        str | None, typer.Option(metavar="step|epoch|tokens|samples|time", help="Align by it (default: chosen, and said why).")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Name, id or path of the run that the others are held against.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="html|text|json|md", help="html (default) writes a page, the others print."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="PATH", help="html: a folder (default reports) or an .html; else a file."),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="never|info|warning|critical|regression", help="Exit 1 for such findings, or for a run worse than the baseline."),
+    ] = None,
+    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these only.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable.")
+    ] = None,
+    metric: Metric = None,
+    gpus: Annotated[int | None, typer.Option(metavar="N", help="GPUs of each run; wins over the logs.")] = None,
+    gpu_price: Annotated[float | None, typer.Option(metavar="X", help="Price of one GPU for an hour.")] = None,
+    config: Config = None,
+) -> None:
+    """Several runs in one report: which is better, is it real, what changed, where did they part."""
+    regression = one_of("--fail-on", fail_on, FAIL_ON) == REGRESSION if fail_on is not None else False
+    if regression and baseline is None:
+        raise UsageError("--fail-on regression: say against which run, with --baseline RUN")
+    flags = Wishes(
+        format=format_, output=output, fail_on="never" if regression else fail_on, select=names_in(select),
+        ignore=names_in(ignore), thresholds=thresholds_in(set_), metrics=metrics_in(metric), gpus=gpus, gpu_price=gpu_price,
+    )  # fmt: skip
+    settings = settle(flags, config, os.environ, Path())
+    place = _place(settings)
+    settings.check_patterns()
+    gathered = read_runs(paths, settings.metrics, flags.metrics)
+    if not gathered.runs:
+        _deliver_nothing(settings, place, gathered)
+        raise typer.Exit(exit_code(0, max(1, len(gathered.errors))))
+    comparison = _compared(gathered, settings, align, rank_by, goal, baseline)
+    _deliver(comparison, settings, place, gathered)
+    _say_what_cannot_be_judged(comparison, regression)
+    failing = _fails(comparison, settings.fail_on) or (regression and _regressed(comparison))
+    raise typer.Exit(exit_code(len(gathered.runs), len(gathered.errors), failing))
+
+
+def _compared(
+    gathered: Gathered, settings: UserSettings, align: str | None, rank_by: str | None, goal: str | None, baseline: str | None
+) -> Comparison:
+    from curvelab.comparison import compared
+    from curvelab.diagnosis import diagnose
+
+    with progress("looking at") as show:
+        diagnosed = []
+        for run in gathered.runs:
+            show(run.name)
+            diagnosed.append((run, diagnose(run, settings.options)))
+        show("all together")
+        return compared(diagnosed, settings.options, align, rank_by, goal, baseline)
+
+
+def _place(settings: UserSettings) -> Path | None:
+    """Where the result goes; None: to stdout. Raises UsageError before any log is read when that cannot be."""
+    if settings.format != "html":
+        return output_file(settings.output) if settings.output else None
+    target = Path(settings.output or DEFAULT_FOLDER)
+    if is_page(target) and not target.is_dir():
+        return target
+    if target.is_file():
+        raise UsageError(f"-o {target}: is a file; the page goes to a folder or to one .html file")
+    return target / PAGE
+
+
+def _deliver(comparison: Comparison, settings: UserSettings, place: Path | None, gathered: Gathered) -> None:
+    if settings.format == "html":
+        from curvelab.report.compared.page import page
+
+        assert place is not None
+        with progress("drawing"):
+            write(place, page(comparison))
+        print_result(f"{_text(comparison, to_terminal=True)}-> {place}")
+        return
+    written = {"json": lambda: _json(comparison, gathered), "text": lambda: _text(comparison, place is None), "md": lambda: _markdown(comparison)}
+    text = written[settings.format]()
+    if place is None:
+        print_result(text)
+    else:
+        write(place, text)
+
+
+def _json(comparison: Comparison, gathered: Gathered) -> str:
+    return json_text(comparison.to_dict() | {"errors": _errors(gathered)})
+
+
+def _errors(gathered: Gathered) -> list[dict[str, str]]:
+    return [{"path": error.path, "message": error.message} for error in gathered.errors]
+
+
+def _text(comparison: Comparison, to_terminal: bool) -> str:
+    """The text in the terminal's width where it goes to one."""
+    if to_terminal and sys.stdout.isatty():
+        from rich.console import Console
+
+        from curvelab.report.compared.text import show
+
+        console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        with console.capture() as captured:
+            show(comparison, console)
+        return captured.get()
+    from curvelab.report.compared.text import plain
+
+    return plain(comparison, shutil.get_terminal_size((PIPED_WIDTH, 40)).columns if "COLUMNS" in os.environ else PIPED_WIDTH)
+
+
+def _markdown(comparison: Comparison) -> str:
+    from curvelab.report.compared.markdown import markdown
+
+    return markdown(comparison)
+
+
+def _deliver_nothing(settings: UserSettings, place: Path | None, gathered: Gathered) -> None:
+    """Without a run the errors are told on stderr; only the JSON has a place for them."""
+    if settings.format == "json":
+        from curvelab import __version__
+        from curvelab.model.result import SCHEMA
+
+        empty = {"schema": SCHEMA, "curvelab": __version__, "runs": [], "errors": _errors(gathered), "comparison": None}
+        text = json_text(empty)
+        print_result(text) if place is None else write(place, text)
+
+
+def _regressed(comparison: Comparison) -> bool:
+    return comparison.baseline is not None and bool(comparison.baseline.regressed)
+
+
+def _say_what_cannot_be_judged(comparison: Comparison, regression: bool) -> None:
+    """A check that could not be made must not pass in silence."""
+    if regression and comparison.baseline is not None:
+        unknown = [one.run for one in comparison.baseline.standings if one.against == "not-comparable"]
+        if unknown:
+            names = ", ".join(comparison.names[one] for one in unknown[:4])
+            say(f"curvelab: --fail-on regression: {len(unknown)} of {len(comparison.baseline.standings)} runs cannot be judged ({names})")
+
+
+def _fails(comparison: Comparison, fail_on: str) -> bool:
+    from curvelab.model.finding import SEVERITIES
+
+    if fail_on == "never":
+        return False
+    failing = SEVERITIES[[*SEVERITIES].index(fail_on) :]  # type: ignore[arg-type]
+    return any(finding.severity in failing for one in comparison.runs for finding in one.findings)

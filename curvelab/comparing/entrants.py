@@ -1,0 +1,97 @@
+"""Entrant: a run that takes part in a comparison, with what is known of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from curvelab.cost import fatal_step
+from curvelab.facts import Facts
+from curvelab.model.finding import SEVERITIES, Finding
+from curvelab.model.log import Floats
+from curvelab.model.result import Diagnosis
+from curvelab.model.run import Curve, Run
+
+DOUBTED = 0.5  # a finding of no more confidence keeps no run out of a ranking (judgement)
+_SEED_IN_NAME = re.compile(r"(?:^|[^a-z])seed[-_=]?(\d{1,10})(?!\d)", re.I)
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """One run of a comparison."""
+
+    run: Run
+    facts: Facts
+    diagnosis: Diagnosis
+
+    @property
+    def id(self) -> str:
+        return self.run.id
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+    def line(self, metric: str) -> Curve:
+        """The finite points of a metric's winning line (a train loss without a filter's stand-ins); empty if not logged."""
+        return self.facts.loss if metric == "train/loss" else self.facts.finite(metric)
+
+    def pattern(self, pattern: str) -> Finding | None:
+        """The finding of a pattern that is not doubted, or None."""
+        return next((f for f in self.diagnosis.findings if f.pattern == pattern and f.confidence > DOUBTED), None)
+
+    @cached_property
+    def batch(self) -> int | None:
+        """Samples of one optimizer step: batch x accumulation x devices (1 where the log does not say); None: not known."""
+        each = _whole(self.facts.setting("per_device_train_batch_size"))
+        if each is None:
+            return _whole(self.facts.setting("train_batch_size"))
+        steps = _whole(self.facts.setting("gradient_accumulation_steps")) or 1
+        devices = _whole(self.facts.setting("world_size")) or _whole(self.facts.setting("n_gpu")) or 1
+        return each * steps * devices
+
+    @cached_property
+    def seed(self) -> int | None:
+        """The seed of the settings, else one that the name tells ("lr1e-4-seed2"); None: not known."""
+        seed = self.facts.setting("seed")
+        if isinstance(seed, int) and not isinstance(seed, bool):
+            return seed
+        found = _SEED_IN_NAME.search(self.name)
+        return int(found[1]) if found else None
+
+    @cached_property
+    def failure(self) -> str:
+        """Why this run has no place in a ranking, or an empty string: its weights were lost, or it did not get there."""
+        fatal = fatal_step(self.diagnosis.findings)
+        if fatal is not None:
+            patterns = [f.pattern for f in self.diagnosis.findings if f.start_step == fatal]
+            return f"{'became NaN' if 'non-finite' in patterns else 'diverged'} at step {fatal:,}"
+        if self.pattern("abrupt-end") is not None and self.run.planned_steps:
+            return f"ended at step {self.run.last_step or 0:,} of {self.run.planned_steps:,}"
+        return "crashed" if self.run.state == "crashed" else ""
+
+    @cached_property
+    def key_findings(self) -> tuple[str, ...]:
+        """Patterns at warning or critical, the one that names the run first, then the worst."""
+        found = [f for f in self.diagnosis.findings if f.severity != "info"]
+        found.sort(key=lambda f: (f.pattern != self.diagnosis.verdict, -SEVERITIES.index(f.severity)))
+        return tuple(dict.fromkeys(f.pattern for f in found))
+
+
+def level_at_end(curve: Curve) -> tuple[float, Floats]:
+    """(median, the values) of the last tenth of a curve, at least its last 3 points; NaN and nothing of an empty one."""
+    values = curve.value[-max(3, math.ceil(len(curve) / 10)) :]
+    return (float(np.median(values)) if len(values) else math.nan), values
+
+
+
+
+def _whole(value: object) -> int | None:
+    """A setting as a whole number above 0, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 1:
+        return None
+    return int(value)

@@ -1,0 +1,1 @@
+"""Comparison -> page, terminal, Markdown. It computes nothing of its own but positions on paper."""

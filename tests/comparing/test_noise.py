@@ -1,0 +1,70 @@
+"""How often equal runs are told apart, and how often different ones are: the promise of 95 % is measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comparing.made import made
+
+from curvelab.comparing.choice import Choice
+from curvelab.comparing.entrants import Entrant
+from curvelab.comparing.ranking import Noise, Unit, Value, in_order, lead, noise_among, value_of
+from curvelab.diagnosis import diagnose
+from curvelab.facts import Facts
+from curvelab.model.run import Curve
+
+CHOICE = Choice("eval/loss", "min", "")
+TRIALS = 300
+
+
+@pytest.fixture(scope="module")
+def anyone() -> Entrant:
+    run = made("anyone", evals=0)
+    return Entrant(run, Facts(run), diagnose(run))
+
+
+def with_evals(entrant: Entrant, values: np.ndarray) -> Unit:
+    n = len(values)
+    curve = Curve.of("eval/loss", np.arange(1, n + 1) * 50, values)
+    run = entrant.run
+    copy = type(run)(**{**vars_of(run), "logged": {**run.logged, "eval/loss": curve}})
+    one = Entrant(copy, Facts(copy), entrant.diagnosis)
+    value = value_of(one, CHOICE)
+    assert value is not None
+    return Unit(int(values[0] * 1e9), (one,), (value,))
+
+
+def vars_of(run):
+    return {name: getattr(run, name) for name in run.__dataclass_fields__}
+
+
+def told_apart(units_of, noise_of) -> float:
+    """Share of the trials in which the lead was believed."""
+    rng = np.random.default_rng(0)
+    believed = 0
+    for _ in range(TRIALS):
+        units = in_order(units_of(rng), CHOICE)
+        believed += lead(units[0], units[1], CHOICE, noise_of(units)).real
+    return believed / TRIALS
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05])
+@pytest.mark.parametrize("evals", [3, 5, 8, 20])
+def test_equal_runs_are_seldom_told_apart_by_the_noise_of_their_curves(evals, noise, anyone):
+    fall = 1.8 + np.exp(-5 * np.arange(1, evals + 1) / evals)
+    pairs = lambda rng: [with_evals(anyone, fall + rng.normal(0, noise, evals)) for _ in range(2)]  # noqa: E731
+    assert told_apart(pairs, lambda units: Noise(None, 0)) <= 0.07
+
+
+def test_runs_that_differ_by_five_sigmas_are_told_apart(anyone):
+    fall = 1.8 + np.exp(-5 * np.arange(1, 21) / 20)
+    pairs = lambda rng: [with_evals(anyone, fall + gap + rng.normal(0, 0.02, 20)) for gap in (0.0, 0.1)]  # noqa: E731
+    assert told_apart(pairs, lambda units: Noise(None, 0)) >= 0.8
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_equal_settings_are_told_apart_in_one_of_twenty_by_their_seeds(seeds, anyone):
+    def pairs(rng):
+        return [Unit(i, (anyone,), tuple(Value(2 + rng.normal(0, 0.05), 1, 0.01, 9) for _ in range(seeds))) for i in (0, 1)]
+
+    assert told_apart(pairs, noise_among) <= 0.09

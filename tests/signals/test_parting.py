@@ -1,0 +1,45 @@
+"""Where two curves part: found near the truth, and hardly ever where there is nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from curvelab.signals.parting import fork_of
+
+
+def pair(seed: int, gap: float, at: int = 60, n: int = 120) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = np.arange(n, dtype=np.float64)
+    level = 1.8 + np.exp(-x / 30)
+    return x, level + rng.normal(0, 0.05, n), x, level + rng.normal(0, 0.05, n) + np.where(x >= at, gap, 0.0)
+
+
+def test_the_place_is_found_near_the_truth():
+    found = [fork_of(*pair(seed, 0.3)) for seed in range(40)]
+    places = [one.at for one in found if one is not None and one.at is not None]
+    assert len(places) == 40
+    assert all(50 <= place <= 70 for place in places)
+    assert all(0.15 <= one.gap <= 0.45 for one in found if one is not None and one.gap is not None)
+
+
+def test_alike_curves_hardly_ever_part():
+    assert sum(fork_of(*pair(seed, 0.0)).at is not None for seed in range(200)) <= 6
+
+
+def test_a_spike_is_no_parting():
+    x1, y1, x2, y2 = pair(3, 0.0)
+    y2[40:43] += 3.0
+    assert fork_of(x1, y1, x2, y2).at is None
+
+
+def test_curves_without_common_ground_are_not_compared():
+    x1, y1, x2, y2 = pair(1, 0.3)
+    assert fork_of(x1, y1, x2 + 1000, y2) is None
+
+
+def test_other_intervals_of_logging_are_laid_on_each_other():
+    x1, y1, x2, y2 = pair(5, 0.5)
+    found = fork_of(x1[::3], y1[::3], x2, y2)
+    assert found is not None
+    assert found.at is not None
+    assert 45 <= found.at <= 72
