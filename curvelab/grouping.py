@@ -10,11 +10,20 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curvelab.kinship import CONSOLES, Unit, going_on, one_history, same_training, sharing_points
+from curvelab.kinship import (
+    CONSOLES,
+    Unit,
+    going_on,
+    one_history,
+    only_seems,
+    overlapping,
+    same_training,
+    sharing_points,
+)
 from curvelab.model.log import Log
 from curvelab.model.note import Note
 from curvelab.scattered import MOST_CONSOLES, Found, brought_together
@@ -168,9 +177,15 @@ def _agreeing(units: Sequence[Unit]) -> list[list[Log]]:
             parent[i] = i = parent[parent[i]]
         return i
 
+    seeming: list[tuple[int, int]] = []
     for i, j in _pairs(units):
         if top(i) != top(j) and same_training(units[i], units[j]):
-            parent[top(i)] = top(j)
+            if only_seems(units[i], units[j]):
+                seeming.append((i, j))
+            else:
+                parent[top(i)] = top(j)
+    for after, before in _chained(units, seeming, top):
+        parent[top(after)] = top(before)
     runs: dict[int, list[Log]] = defaultdict(list)
     for i, unit in enumerate(units):
         runs[top(i)].extend(unit.logs)
@@ -182,6 +197,30 @@ def _agreeing(units: Sequence[Unit]) -> list[list[Log]]:
     if len(full) == 1:  # files without values (hparams, a header only) belong to the one run that is there
         return [full[0] + [log for run in empty for log in run]]
     return joined
+
+
+def _chained(
+    units: Sequence[Unit], seeming: Sequence[tuple[int, int]], top: Callable[[int], int]
+) -> Iterator[tuple[int, int]]:
+    """(unit, that which it goes on from), of pairs that only their places tie: where no other one fits as well.
+
+    top   the run that a unit belongs to so far; the caller joins each pair before it takes the next
+    """
+    first = [unit.span.first if unit.span else 0 for unit in units]
+    before: dict[int, list[int]] = defaultdict(list)
+    for pair in seeming:
+        earlier, later = sorted(pair, key=lambda i: first[i])
+        before[later].append(earlier)
+    members: dict[int, list[int]] = defaultdict(list)
+    for i in range(len(units)) if before else ():
+        members[top(i)].append(i)
+    for later in sorted(before, key=lambda i: first[i]):
+        runs = {top(i) for i in before[later]}
+        head, own = next(iter(runs)), top(later)
+        rivals = set(members[head]) - set(before[later])
+        if len(runs) == 1 and head != own and not any(overlapping(units[i], units[later]) for i in rivals):
+            yield later, head
+            members[top(later)] = members[head] + members[own]
 
 
 def _pairs(units: Sequence[Unit]) -> Iterator[tuple[int, int]]:

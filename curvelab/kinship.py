@@ -34,7 +34,8 @@ _GAP = 0.25  # share of a log's length that may be missing between it and what g
 
 _KEYS = 64  # first points that runs are looked up by; enough to tell runs apart, few enough for thousands of runs
 _SHARED = 3  # points that two runs must share to be compared at all
-_CROWD = 50  # runs with one and the same point: a loss of exactly 0 or ln 2, which tells nothing; or that one could go on from
+_CROWD = 50  # runs with one and the same point: a loss of exactly 0 or ln 2, which tells nothing
+_NEAREST = 8  # logs that one is compared with as what it goes on from; two that fit are already too many
 
 _ARGUMENTS = ("learning_rate", "max_steps", "num_train_epochs", "per_device_train_batch_size", "seed", "lr_scheduler_type",
               "output_dir", "gradient_accumulation_steps", "max_grad_norm", "model_type", "vocab_size")  # fmt: skip
@@ -155,8 +156,22 @@ def going_on(units: Sequence[Unit]) -> Iterator[tuple[int, int]]:
         furthest = last + np.maximum(2 * distance, last - first)
         for i, span in some:
             could = np.flatnonzero((first < span.first) & (span.first <= furthest))
-            near = could[np.argsort(np.abs(last[could] - span.first), kind="stable")[:_CROWD]]
+            near = could[np.argsort(np.abs(last[could] - span.first), kind="stable")[:_NEAREST]]
             yield from ((j, i) for j in place[near].tolist())
+
+
+def only_seems(one: Unit, other: Unit) -> bool:
+    """Whether nothing ties two units that `same_training` takes for one, but that one begins where the other ends."""
+    if one.format != other.format or one.format == "trainer-state" or one.arguments:
+        return False
+    pairs = [_shared(one.curves[name], other.curves[name]) for name in one.curves.keys() & other.curves.keys()]
+    return not any(_equal_beyond_chance(x, y) for _, x, y in pairs)
+
+
+def overlapping(one: Unit, other: Unit) -> bool:
+    """Whether two units of one format have steps in common, from the first to the last of each."""
+    a, b = one.span, other.span
+    return one.format == other.format and a is not None and b is not None and a.first <= b.last and b.first <= a.last
 
 
 def one_history(one: Log, other: Log) -> bool:

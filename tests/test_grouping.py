@@ -211,6 +211,18 @@ def test_a_log_that_begins_at_another_level_is_a_run_of_its_own(tmp_path):
     assert [(run.name, run.seams) for run in discover(tmp_path)] == [("expA", ()), ("expB", ())]
 
 
+def test_a_log_that_several_others_end_before_goes_on_from_none(tmp_path):
+    for seed, steps in enumerate((range(0, 410, 10), range(20, 410, 10), range(400, 810, 10))):
+        table(tmp_path / f"run{seed}.csv", curve(steps, 0.5, 0.0, seed))
+    assert [(run.name, run.seams) for run in discover(tmp_path)] == [("run0", ()), ("run1", ()), ("run2", ())]
+
+
+def test_of_two_logs_that_go_on_from_one_the_second_is_a_run_of_its_own(tmp_path):
+    for seed, steps in enumerate((range(0, 410, 10), range(400, 810, 10), range(410, 810, 10))):
+        table(tmp_path / f"run{seed}.csv", curve(steps, 0.5, 0.0, seed))
+    assert sorted(run.points for run in discover(tmp_path)) == [40, 81]
+
+
 @pytest.mark.parametrize("few", [0, 100])
 def test_the_index_of_a_full_folder_finds_what_comparing_all_finds(tmp_path, monkeypatch, few):
     monkeypatch.setattr(grouping, "_FEW", few)
