@@ -23,18 +23,30 @@ _TOKEN = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _DROPPED = frozenset(("font", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"))
 
 
-def themed(svg: str, colours: Mapping[str, str], prefix: str, alt: str, kind: str) -> Markup:
+def themed(
+    svg: str,
+    colours: Mapping[str, str],
+    prefix: str,
+    alt: str,
+    kind: str,
+    about: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
+) -> Markup:
     """Matplotlib's SVG for use inside a page.
 
     colours  "#rrggbb" -> name of the CSS variable that stands for it, so that both themes are legible
     prefix   makes the ids of this picture its own in the page
     alt      what the picture shows, for those who cannot see it
     kind     class of the <svg> element
+    about    attributes for the script of the page: where in the picture the plot lies
+    links    address of each link in the picture -> what it leads to, in words
     """
     root = ET.fromstring(svg)
     box = root.attrib["viewBox"]
     root.attrib.clear()
-    root.attrib.update({"class": kind, "viewBox": _rounded(box, 1), "role": "img", "aria-label": alt})
+    # What is inside an image is not there for those who only hear it; links must be.
+    role = "group" if root.find(f".//{SVG}a") is not None else "img"
+    root.attrib.update({"class": kind, "viewBox": _rounded(box, 1), "role": role, "aria-label": alt, **(about or {})})
     for dropped in ("metadata", "style"):
         for parent in root.iter():
             for child in parent.findall(f"{SVG}{dropped}"):
@@ -44,6 +56,7 @@ def themed(svg: str, colours: Mapping[str, str], prefix: str, alt: str, kind: st
     for element in root.iter():
         _slim(element, colours, used)
     _flatten(root)
+    _name_links(root, links or {})
     text = (
         ET.tostring(root, encoding="unicode").replace("ns0:", "").replace(' xmlns:ns0="http://www.w3.org/2000/svg"', "")
     )
@@ -106,6 +119,21 @@ def _flatten(root: ET.Element) -> None:
             parent.set("style", styles.pop())
             for child in parent:
                 del child.attrib["style"]
+
+
+def _name_links(root: ET.Element, links: Mapping[str, str]) -> None:
+    """One link for all that lies at one address, with its name; plain text beside links is not read out with them."""
+    first: dict[str, ET.Element] = {}
+    parents = {child: parent for parent in root.iter() for child in parent}
+    for link in list(root.iter(f"{SVG}a")):
+        address = link.attrib.pop("href", "")
+        link.attrib.clear()
+        link.attrib.update({"href": address, "aria-label": links.get(address, address)})
+        if first.setdefault(address, link) is not link:
+            first[address].extend(link)
+            parents[link].remove(link)
+    for text in root.iter(f"{SVG}text") if first else ():
+        text.set("aria-hidden", "true")
 
 
 def _unpack(element: ET.Element, into: list[ET.Element]) -> None:
