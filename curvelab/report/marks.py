@@ -59,7 +59,8 @@ def draw_above(canvas: Canvas) -> None:
         step, value = canvas.panel.best
         level = [float(canvas.scale.place(value))] * 2
         dots: dict[str, Any] = {"linewidth": 1.2, "linestyle": (0, (1, 3)), "zorder": 3}
-        canvas.plot("best", [canvas.along(step), 1], level, color=COLOURS["eval-0"], **dots)
+        reached = max((float(one.step[-1]) for one in canvas.panel.lines if len(one.step)), default=step)
+        canvas.plot("best", [canvas.along(step), canvas.along(reached)], level, color=COLOURS["eval-0"], **dots)
         star: dict[str, Any] = {"marker": "*", "markersize": 15, "markeredgecolor": COLOURS["paper"]}
         canvas.plot("best", canvas.along(step), canvas.scale.place(value), color=COLOURS["eval-0"], zorder=6, **star)
     _lanes(canvas)

@@ -138,6 +138,19 @@ def _finalize(value: Any) -> Any:
     return "" if value is None else clean(value)
 
 
+def _source(environment: Environment, name: str) -> str:
+    """The text of a template as it is written."""
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _script(environment: Environment) -> str:
+    """The script of a page: its parts in the order of their names, without comments and indentation."""
+    parts = (_source(environment, name) for name in sorted(environment.list_templates(["js"])))
+    lines = (line.strip() for part in parts for line in part.splitlines())
+    return "\n".join(["(() => {", '"use strict";', *(line for line in lines if line and not line.startswith("//")), "})();"])
+
+
 @cache
 def templates() -> Environment:
     """The templates with what all of them need: words, numbers, style, and the cleaning of every value."""
@@ -149,7 +162,8 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (environment.loader.get_source(environment, name)[0] for name in ("style.css", "page.js"))  # type: ignore[union-attr]
+    style = _source(environment, "style.css")
+    script = _script(environment)
     environment.globals.update(
         style=Markup(re.sub(r"\s*\n\s*", " ", re.sub(r"/\*.*?\*/", "", style, flags=re.S)).strip()),
         script=Markup(script),
