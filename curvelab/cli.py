@@ -22,6 +22,7 @@ from curvelab.model.errors import CurvelabError, UnreadableError
 # Each is a function of its name in a module of its name in curvelab/commands/.
 COMMANDS = {
     "postmortem": "One report per run: what went wrong, since which step, what to change.",
+    "render": "The pages of a diagnosis that was saved as JSON.",
     "export": "The unified dataframe as csv, parquet or jsonl.",
     "inspect": "What was recognised: files, metrics, points, damage.",
     "bench": "Score curvelab on your own labelled runs.",

@@ -33,7 +33,7 @@ MOST_SPOILT = 200  # stretches of non-finite values
 TICK_HEIGHT, TICK_WIDTH = 40, 75  # px, least distance of ticks
 TOP, RIGHT, BOTTOM = 8.0, 20.0, 26.0  # px, margins
 GAP = 6  # px, between labels and picture
-RESET = ("agg.", "axes.", "figure.", "font.", "hatch.", "lines.", "patch.", "path.", "savefig.", "svg.", "text.")
+RESET = ("agg.", "axes.", "figure.", "font.", "hatch.", "lines.", "patch.", "path.", "pdf.", "savefig.", "svg.", "text.")
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -44,6 +44,7 @@ def drawing() -> Iterator[None]:
     ours: dict[Any, Any] = {
         "svg.hashsalt": "curvelab",
         "svg.fonttype": "none",
+        "pdf.fonttype": 42,
         "font.family": ["DejaVu Sans"],
         "font.size": TEXT_SIZE,
         "path.simplify_threshold": 0.2,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from curvelab.model.finding import Finding
 from curvelab.model.result import Diagnosis
+from curvelab.report import wording
 from curvelab.report.other_curves import curve_panel, other_curves
 from curvelab.report.pictures import Panel, evidence_panels, is_loss, loss_panel
 
@@ -21,10 +22,11 @@ MOST_EVIDENCE = 12  # pictures of findings in all; the main picture shows every 
 class Picture:
     """A panel with its size in CSS pixels, and one for telephones; None where the wide one serves both.
 
-    `name` says in a file's name what it shows.
+    `name` says in a file's name what it shows, `headline` in a sentence.
     """
 
     name: str
+    headline: str
     wide: Panel
     narrow: Panel | None
     width: int
@@ -50,7 +52,8 @@ class Gallery:
 def gallery(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Gallery:
     """All pictures of a run; `findings` in the order of the page."""
     wide, narrow = (loss_panel(diagnosis, findings, most) for most in (MAIN_POINTS, NARROW_POINTS))
-    main = wide and Picture(_subject(wide), wide, narrow, WIDE, MAIN_HEIGHT)
+    title = wording.verdict(diagnosis).title
+    main = None if wide is None else Picture(_subject(wide), title, wide, narrow, WIDE, MAIN_HEIGHT)
     left = MOST_EVIDENCE
     share = max(NARROW_POINTS, min(EVIDENCE_POINTS, ALL_EVIDENCE_POINTS // max(1, len(findings))))
     evidence = []
@@ -59,13 +62,15 @@ def gallery(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Gallery:
         left -= len(pictures)
         evidence.append(pictures)
     curves = [curve_panel(diagnosis, metric, CURVE_POINTS) for metric in other_curves(diagnosis)]
-    return Gallery(main, evidence, [Picture(_subject(one), one, None, HALF, CURVE_HEIGHT) for one in curves])
+    return Gallery(main, evidence, [Picture(_subject(one), one.alt, one, None, HALF, CURVE_HEIGHT) for one in curves])
 
 
 def _evidence(diagnosis: Diagnosis, finding: Finding, name: str, most: int) -> list[Picture]:
     wide, narrow = (evidence_panels(diagnosis, finding, points) for points in (most, NARROW_POINTS))
+    headline = wording.sentence(finding.headline)
     return [
-        Picture(f"{name}-{_subject(a)}", a, b, WIDE, EVIDENCE_HEIGHT) for a, b in zip(wide, narrow, strict=True)
+        Picture(f"{name}-{_subject(a)}", headline, a, b, WIDE, EVIDENCE_HEIGHT)
+        for a, b in zip(wide, narrow, strict=True)
     ]
 
 
@@ -73,4 +78,4 @@ def _subject(panel: Panel) -> str:
     """What a picture is of, for the name of a file."""
     if all(is_loss(one.metric) for one in panel.lines):
         return "loss"
-    return panel.lines[0].metric.removeprefix("train/")
+    return panel.lines[0].metric.removeprefix("train/").replace("_", "-")
