@@ -13,7 +13,7 @@ from curvelab.report.pictures import Panel, evidence_panels, is_loss, loss_panel
 
 WIDE, NARROW, HALF = 960, 350, 466  # px: pictures of a wide page, of a telephone, and of two side by side
 MAIN_HEIGHT, EVIDENCE_HEIGHT, CURVE_HEIGHT = 340, 230, 190  # px
-MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS = 1600, 700, 400, 240
+MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS = 1600, 700, 400, 200
 ALL_EVIDENCE_POINTS = 3600  # in all pictures of findings: a page of many findings stays small
 MOST_EVIDENCE = 12  # pictures of findings in all; the main picture shows every finding
 

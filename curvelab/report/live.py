@@ -23,8 +23,8 @@ from curvelab.signals.thinning import min_max_rows
 
 Floats = NDArray[np.float64]
 
-LOSS_POINTS = 3200  # of all losses together
-OTHER_POINTS, MOST_OTHERS, FEWEST = 600, 6000, 120  # of one other curve, of all together, and what one has at least
+LOSS_POINTS = 3200  # of one or two losses together; more of them are evals, and share less
+OTHER_POINTS, MOST_OTHERS, FEWEST = 600, 4000, 120  # of one other curve, of all together, and what one has at least
 DIGITS = 5  # significant: what the zoomed picture can show
 STRAIGHT = 2000  # an axis is told by so many straight pieces that it is nowhere off by more than one 2000th of itself
 MOST_KNOTS = 300
@@ -42,7 +42,7 @@ def block(diagnosis: Diagnosis, panels: Sequence[Panel]) -> Markup:
     """
     metrics = metrics_of(panels)
     losses = sum(is_loss(metric) for metric in metrics)
-    of_loss = LOSS_POINTS // max(2, losses)
+    of_loss = LOSS_POINTS // max(2, 2 * losses - 2)
     of_other = max(FEWEST, min(OTHER_POINTS, MOST_OTHERS // max(1, len(metrics) - losses)))
     plain = {
         "axes": axes(diagnosis),

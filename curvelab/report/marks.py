@@ -17,7 +17,7 @@ BADGE = 9  # px, radius
 EPOCH_TICK = 7  # px
 SEAM_LABEL = 14  # px, height of the row of words above restarts
 NARROWEST = 3  # px, of a span
-MOST_POINTS = 60  # of a finding's marked points
+MOST_POINTS = 40  # of a finding's marked points
 FOOT = 0.03  # height at which values are marked that are not finite
 
 

@@ -20,7 +20,8 @@ SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _TOKEN = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
-_DROPPED = frozenset(("font", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"))
+_DROPPED = frozenset(("font", "font-family", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"))
+_USUAL = frozenset((("font-size", "11px"), ("stroke-dashoffset", "0")))  # what the page says of all pictures, or what is meant anyway
 
 
 def themed(
@@ -95,7 +96,7 @@ def _style(attributes: dict[str, str], colours: Mapping[str, str], used: Mapping
         name, _, value = (piece.strip() for piece in part.partition(":"))
         if name == "text-anchor":
             attributes["text-anchor"] = value
-        elif name and name not in _DROPPED:
+        elif name and name not in _DROPPED and (name, value) not in _USUAL:
             value = re.sub(r"#[0-9a-f]{6}", lambda m: f"var(--{colours[m[0]]})" if m[0] in colours else m[0], value)
             kept.append(f"{name}:{_own_ids(value, used)}")
     if kept:
@@ -114,10 +115,11 @@ def _flatten(root: ET.Element) -> None:
             _unpack(child, children)
         parent[:] = children
     for parent in root.iter(f"{SVG}g"):
-        styles = {child.get("style", "") for child in parent}
-        if len(parent) > 1 and len(styles) == 1 and "style" not in parent.attrib and styles != {""}:
+        seen = [child for child in parent if child.tag != f"{SVG}defs"]
+        styles = {child.get("style", "") for child in seen}
+        if len(seen) > 1 and len(styles) == 1 and "style" not in parent.attrib and styles != {""}:
             parent.set("style", styles.pop())
-            for child in parent:
+            for child in seen:
                 del child.attrib["style"]
 
 
