@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from markupsafe import Markup
@@ -19,7 +20,7 @@ MARK = "mark-"  # a gid that begins so becomes a class of the page: mark-span ->
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
-_TOKEN = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_STRAIGHT = frozenset("MLe0123456789.- \n")  # letters of a path that has no curves
 _DROPPED = frozenset(("font", "font-family", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"))
 _USUAL = frozenset((("font-size", "11px"), ("stroke-dashoffset", "0")))  # what the page says of all pictures, or what is meant anyway
 
@@ -148,35 +149,28 @@ def _unpack(element: ET.Element, into: list[ET.Element]) -> None:
 
 def short_path(path: str, fine: bool = False) -> str:
     """A path with relative lines and one decimal (two when `fine`): about a third of the bytes."""
-    scale = 100 if fine else 10
-    digits = 2 if fine else 1
-    tokens = _TOKEN.findall(path)
-    if fine or {t for t in tokens if t.isalpha()} - {"M", "L"}:
-        return _rounded(path, digits)
-    out: list[str] = []
-    x = y = i = 0
-    command = ""
-    while i < len(tokens):
-        if tokens[i].isalpha():
-            command, i = tokens[i], i + 1
-        to_x, to_y = round(float(tokens[i]) * scale), round(float(tokens[i + 1]) * scale)
-        i += 2
-        if command == "M":
-            out.append(f"M{_short(to_x, scale)} {_short(to_y, scale)}")
-        elif (to_x, to_y) != (x, y):
-            right, down = _short(to_x - x, scale), _short(to_y - y, scale)
-            start = (
-                right if out[-1][0] != "M" and right.startswith("-") else f"{'l' if out[-1][0] == 'M' else ' '}{right}"
-            )
-            out.append(start + (down if down.startswith("-") else f" {down}"))
-        elif out[-1][0] == "M":
-            out.append("l0 0")
-        x, y = to_x, to_y
-    return "".join(out)
+    if fine or set(path) - _STRAIGHT:
+        return _rounded(path, 2 if fine else 1)
+    return "".join(_polyline(part) for part in path.split("M")[1:])
 
 
-def _short(tenths: int, scale: int) -> str:
-    return f"{tenths / scale:g}".replace("0.", ".", 1) if abs(tenths) < scale else f"{tenths / scale:.10g}"
+def _polyline(part: str) -> str:
+    """What follows an M, in tenths: the first point as it is, the others from one to the next, none that stays in place."""
+    points = np.rint(np.array(part.replace("L", " ").split(), dtype=np.float64) * 10).astype(np.int64).reshape(-1, 2)
+    start = f"M{_tenths(int(points[0, 0])).lstrip()} {_tenths(int(points[0, 1])).lstrip()}"
+    if len(points) == 1:
+        return start
+    moves = np.diff(points, axis=0)
+    moves = moves[moves.any(axis=1)]
+    return start + "l" + ("".join(map(_tenths, moves.ravel().tolist())).lstrip() or "0 0")
+
+
+@lru_cache(maxsize=4096)
+def _tenths(tenths: int) -> str:
+    """-5 -> "-.5", 123 -> " 12.3": a sign parts two numbers as well as a space."""
+    size = abs(tenths)
+    text = f"{size / 10:g}".replace("0.", ".", 1) if size < 10 else f"{size / 10:.10g}"
+    return f"{'-' if tenths < 0 else ' '}{text}"
 
 
 def _rounded(text: str, digits: int) -> str:

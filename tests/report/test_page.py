@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
+from curvelab.commands.terminal import json_text
 from curvelab.model.finding import Finding, Level, Point, Span, Trend
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
 from curvelab.report.page import index, page
@@ -119,6 +120,8 @@ def test_names_from_a_log_do_no_harm(text: str) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
     entry = index([(diagnosis, "run.html")])
     assert "run.html" in entry
+    again = Diagnosis.from_dict(json.loads(json_text(diagnosis.to_dict())))
+    assert page(again) == page(diagnosis)
     assert not {tag for tag, _ in Collector(entry).tags} & {*FORBIDDEN_TAGS, "script"}
 
 
