@@ -50,8 +50,9 @@ function refresh(all) {
   });
 }
 
-function moveTo(step) {
+function moveTo(step, here) {
   state.at = step;
+  for (const figure of figures) figure.readout.classList.toggle("here", figure === here);
   refresh(false);
 }
 
@@ -82,7 +83,7 @@ function press(figure, event) {
   const goal = { ArrowRight: here + far, ArrowLeft: here - far, Home: low, End: high }[event.key];
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (goal !== undefined && high >= low) {
-    moveTo(steps[Math.min(high, Math.max(low, goal))]);
+    moveTo(steps[Math.min(high, Math.max(low, goal))], figure);
     requestAnimationFrame(() => (tools.querySelector("[role=status]").textContent = figure.readout.textContent));
   } else if (event.key === "+" || event.key === "=") zoom(0.5, figure);
   else if (event.key === "-") zoom(2, figure);
@@ -99,7 +100,7 @@ function listen(figure, svg) {
   };
   svg.addEventListener("pointerdown", (event) => {
     if (event.button || event.target.closest("a")) return;
-    if (event.pointerType !== "mouse") return moveTo(snapped(figure, viewOf(figure, svg).step(across(event))));
+    if (event.pointerType !== "mouse") return moveTo(snapped(figure, viewOf(figure, svg).step(across(event))), figure);
     start = across(event);
   });
   svg.addEventListener("pointermove", (event) => {
@@ -110,7 +111,7 @@ function listen(figure, svg) {
       box.setAttribute("x", Math.min(x, start));
       box.setAttribute("width", Math.abs(x - start));
     }
-    moveTo(snapped(figure, view.step(x)));
+    moveTo(snapped(figure, view.step(x)), figure);
   });
   svg.addEventListener("pointerup", (event) => {
     const { left, width, step } = viewOf(figure, svg), ends = [start, across(event)].map((x) => Math.min(left + width, Math.max(left, x)));
