@@ -58,6 +58,9 @@ def test_every_other_command_runs_on_a_folder_of_runs(command, tmp_path):
     (tmp_path / "run.wandb").symlink_to(next((SAMPLES / "overfitting").rglob("*.wandb")))
     command = command.replace("postmortem outputs ", f"postmortem {SAMPLES / 'overfitting'} ")
     command = command.replace("export outputs ", f"export {SAMPLES / 'overfitting'} ")
+    if "saved.json" in command:
+        saved = run(f"curvelab postmortem {SAMPLES / 'overfitting'} --format json -o saved.json", tmp_path)
+        assert saved.returncode == 0, saved.stderr
     if "parquet" in command:
         pytest.importorskip("pyarrow")
     done = run(command, tmp_path)
