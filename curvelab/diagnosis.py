@@ -23,12 +23,13 @@ from curvelab.confidence import calibrated
 from curvelab.cost import tariff_of, wasted
 from curvelab.dialects import Spoken
 from curvelab.facts import Facts
+from curvelab.fingerprint import fingerprint
 from curvelab.knowledge.merging import DOUBTED
 from curvelab.model.finding import CHEAPEST_FIRST, SEVERITIES, Finding, Fix, Severity
 from curvelab.model.note import Note
 from curvelab.model.options import Options
 from curvelab.model.percent import percent
-from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
+from curvelab.model.result import Diagnosis, Landmarks, Outcome, SeamMark, Thinned
 from curvelab.model.run import Curve, Run
 from curvelab.patch import patch_of
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
@@ -40,6 +41,7 @@ from curvelab.stopping import early_stopping
 MOST_FIXES = 3
 MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
 MOST_SERIES = 60
+MOST_EPOCHS = 200  # that are told; ticks of more would be a grey band
 ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
 ENOUGH_CHECKS = 4  # patterns of what was learned that must have been looked for (judgement)
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
@@ -82,6 +84,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
         config={name: {"value": s.value, "from": s.origin} for name, s in run.config.items()},
         **told,
         seams=tuple(SeamMark(step=s.step, reached=s.reached) for s in run.seams),
+        landmarks=_landmarks(facts),
         series=_series(run, story),
         provenance=_provenance(run, options),
     )
@@ -264,6 +267,11 @@ def _best_step(facts: Facts) -> int | None:
     return int(curve.step[np.argmin(curve.value)]) if len(curve) else None
 
 
+def _landmarks(facts: Facts) -> Landmarks:
+    ends = np.unique(np.round(facts.epoch_ends).astype(np.int64)).tolist()
+    return Landmarks(warmup_end=facts.warmup_end or None, epoch_ends=tuple(ends) if len(ends) <= MOST_EPOCHS else ())
+
+
 def _series(run: Run, story: Sequence[Finding]) -> dict[str, Thinned]:
     """Thinned curves for the page: those that findings point at first, then the usual ones, then the rest by name."""
     pointed = [e.metric for f in story for e in f.evidence] + [f.metric for f in story]
@@ -283,6 +291,7 @@ def _thinned(curve: Curve) -> Thinned:
         step=curve.step[rows].tolist(),
         value=[float(f"{v:.7g}") if math.isfinite(v) else float(v) for v in curve.value[rows]],
         epoch=column(curve.epoch),
+        tokens=column(curve.tokens),
         wall_time=column(curve.wall_time),
     )
 
@@ -294,5 +303,5 @@ def _provenance(run: Run, options: Options) -> dict[str, Any]:
         "curvelab": __version__,
         "left_out": [one.pattern for one in detectors() if not options.wants(one.pattern)],
         "thresholds_changed": {pattern: dict(values) for pattern, values in options.thresholds.items()},
-        "files": [{"path": str(log.path), "format": log.format} for log in run.logs],
+        "files": [{"path": str(log.path), "format": log.format, **fingerprint(log.path)} for log in run.logs],
     }

@@ -59,6 +59,9 @@ def test_every_other_command_runs_on_a_folder_of_runs(command, tmp_path):
     command = command.replace("postmortem outputs ", f"postmortem {SAMPLES / 'overfitting'} ")
     command = command.replace("export outputs ", f"export {SAMPLES / 'overfitting'} ")
     command = command.replace("compare outputs ", f"compare {SAMPLES / 'overfitting'} {SAMPLES / 'healthy'} ")
+    if "saved.json" in command:
+        saved = run(f"curvelab postmortem {SAMPLES / 'overfitting'} --format json -o saved.json", tmp_path)
+        assert saved.returncode == 0, saved.stderr
     if "parquet" in command:
         pytest.importorskip("pyarrow")
     done = run(command, tmp_path)

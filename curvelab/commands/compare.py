@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_runs
+from curvelab.commands.pages import is_page, write_file
 from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
-from curvelab.commands.writing import is_page, write
 from curvelab.model.errors import UsageError
 from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, one_of, settle, thresholds_in
 
@@ -115,7 +115,7 @@ def _deliver(comparison: Comparison, settings: UserSettings, place: Path | None,
 
         assert place is not None
         with progress("drawing"):
-            write(place, page(comparison))
+            write_file(place, page(comparison))
         print_result(f"{_text(comparison, to_terminal=True)}-> {place}")
         return
     written = {"json": lambda: _json(comparison, gathered), "text": lambda: _text(comparison, place is None), "md": lambda: _markdown(comparison)}
@@ -123,7 +123,7 @@ def _deliver(comparison: Comparison, settings: UserSettings, place: Path | None,
     if place is None:
         print_result(text)
     else:
-        write(place, text)
+        write_file(place, text)
 
 
 def _json(comparison: Comparison, gathered: Gathered) -> str:
@@ -164,7 +164,7 @@ def _deliver_nothing(settings: UserSettings, place: Path | None, gathered: Gathe
 
         empty = {"schema": SCHEMA, "curvelab": __version__, "runs": [], "errors": _errors(gathered), "comparison": None}
         text = json_text(empty)
-        print_result(text) if place is None else write(place, text)
+        print_result(text) if place is None else write_file(place, text)
 
 
 def _regressed(comparison: Comparison) -> bool:

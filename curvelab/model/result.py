@@ -33,6 +33,7 @@ class Thinned(msgspec.Struct, frozen=True, kw_only=True):
     step: list[int]
     value: list[float]
     epoch: list[float] | None = None
+    tokens: list[float] | None = None
     wall_time: list[float] | None = None
 
 
@@ -41,6 +42,17 @@ class SeamMark(msgspec.Struct, frozen=True, kw_only=True):
 
     step: int
     reached: int
+
+
+class Landmarks(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps of a run that help to read its curves.
+
+    warmup_end   where warm-up of the learning rate is over; None: there was none, or it is not known
+    epoch_ends   where epochs end; empty: not known, or too many to be drawn
+    """
+
+    warmup_end: int | None = None
+    epoch_ends: tuple[int, ...] = ()
 
 
 class Waste(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +182,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: CheckpointAdvice | None = None
     patch: Patch | None = None
     seams: tuple[SeamMark, ...]
+    landmarks: Landmarks = Landmarks()
     series: dict[str, Thinned]
     provenance: dict[str, Any]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -86,13 +87,22 @@ def _trend(step: Floats, value: Floats, most: int) -> tuple[Floats, Floats] | No
     n = len(value)
     if n < FEWEST_FOR_TREND:
         return None
-    width = max(5, n // TREND_SHARE) | 1
-    smooth = _over_window(_over_window(value, width, "median"), max(3, width // 3) | 1, "mean")
+    smooth = _smoothed(value.tobytes())
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.median(np.abs(value - smooth)) > SMOOTH * np.ptp(np.percentile(value, (5, 95))):
             return None
     rows = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
     return step[rows], smooth[rows]
+
+
+@lru_cache(maxsize=64)
+def _smoothed(values: bytes) -> Floats:
+    """The running median of float64[n] given as bytes, by which it is kept: a curve stands in several pictures."""
+    value = np.frombuffer(values)
+    width = max(5, len(value) // TREND_SHARE) | 1
+    smooth = _over_window(_over_window(value, width, "median"), max(3, width // 3) | 1, "mean")
+    smooth.flags.writeable = False
+    return smooth
 
 
 def _broken(trend: tuple[Floats, Floats], spoilt: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:

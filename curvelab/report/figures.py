@@ -17,14 +17,14 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from curvelab.model.finding import Level, Point, Trend
 from curvelab.report.canvas import COLOURS, LETTER, TEXT_SIZE, Canvas, Floats
 from curvelab.report.curves import Line
 from curvelab.report.keys import EVAL_LOSS, EVAL_SHAPES
-from curvelab.report.marks import draw_above, draw_below, height_above
-from curvelab.report.pictures import Panel, is_loss
-from curvelab.report.scale import Scale, rises_far, scale_for, step_ticks
+from curvelab.report.marks import draw_above, draw_below, height_above, rows_of
+from curvelab.report.pictures import Panel
+from curvelab.report.scale import step_ticks
 from curvelab.report.svg import themed
+from curvelab.report.value_axis import scale_of
 
 VARIABLES = {code: name for name, code in COLOURS.items()}
 EVAL_MARKERS = {"eval-0": "D", "eval-1": "s", "eval-2": "^"}
@@ -33,7 +33,7 @@ MOST_SPOILT = 200  # stretches of non-finite values
 TICK_HEIGHT, TICK_WIDTH = 40, 75  # px, least distance of ticks
 TOP, RIGHT, BOTTOM = 8.0, 20.0, 26.0  # px, margins
 GAP = 6  # px, between labels and picture
-RESET = ("agg.", "axes.", "figure.", "font.", "hatch.", "lines.", "patch.", "path.", "savefig.", "svg.", "text.")
+RESET = ("agg.", "axes.", "figure.", "font.", "hatch.", "lines.", "patch.", "path.", "pdf.", "savefig.", "svg.", "text.")
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -44,6 +44,7 @@ def drawing() -> Iterator[None]:
     ours: dict[Any, Any] = {
         "svg.hashsalt": "curvelab",
         "svg.fonttype": "none",
+        "pdf.fonttype": 42,
         "font.family": ["DejaVu Sans"],
         "font.size": TEXT_SIZE,
         "path.simplify_threshold": 0.2,
@@ -65,28 +66,27 @@ def draw(panel: Panel, width: int, height: int, prefix: str, kind: str) -> Marku
     box = (left / width, BOTTOM / total, inner_width / width, inner_height / total)
     axes = figure.add_axes(box, xlim=(0, 1), ylim=(0, 1))
     canvas = Canvas(axes, panel, scale, inner_width, inner_height)
-    _frame(canvas, ticks)
-    draw_below(canvas)
-    for one, colour in _coloured(panel.lines):
-        _line(canvas, one, colour)
-    draw_above(canvas)
+    paint(canvas, ticks)
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata=NO_METADATA)
-    return themed(out.getvalue(), VARIABLES, prefix, panel.alt, kind)
+    about = {"data-box": f"{left:.4g} {total - BOTTOM - inner_height:.5g} {inner_width:.5g} {inner_height:.5g}"}
+    if panel.lanes:
+        rows = rows_of(panel, inner_width)
+        about["data-rows"] = " ".join(str(rows[lane.number]) for lane in panel.lanes)
+    links = {f"#finding-{lane.number}": f"Finding {lane.number}: {lane.title}" for lane in panel.lanes}
+    return themed(out.getvalue(), VARIABLES, prefix, panel.alt, kind, about, links)
 
 
-def scale_of(panel: Panel) -> Scale:
-    """The value axis of a panel: its curves and marks, and its thresholds where they are not far away."""
-    points = [mark.value for mark in panel.marks if isinstance(mark, Point)]
-    ends = [v for mark in panel.marks if isinstance(mark, Trend) for v in (mark.start_value, mark.end_value)]
-    marked = np.array([*points, *ends], dtype=np.float64)
-    levels = [mark.value for mark in panel.marks if isinstance(mark, Level)]
-    values = np.concatenate([*(one.value for one in panel.lines), marked])
-    far = any(rises_far(one.value) for one in panel.lines if is_loss(one.metric))
-    return scale_for(values, levels, log=True if far and not (values < 0).any() else None)
+def paint(canvas: Canvas, ticks: list[tuple[float, str]]) -> None:
+    """Everything inside and around the axes of a panel; `ticks` are those of the value axis."""
+    _frame(canvas, ticks)
+    draw_below(canvas)
+    for one, colour in coloured(canvas.panel.lines):
+        _line(canvas, one, colour)
+    draw_above(canvas)
 
 
-def _coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:
+def coloured(lines: Sequence[Line]) -> list[tuple[Line, str]]:
     """Each curve with the name of its colour: evals in the order of the key, everything else as train."""
     evals = iter(EVAL_SHAPES)
     return [(one, next(evals) if EVAL_LOSS.match(one.metric) else "train") for one in lines]

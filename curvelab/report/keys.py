@@ -20,7 +20,7 @@ MOST_LABELS = 3  # of the points of one finding that are named in the key
 
 Shape = Literal[
     "raw", "trend", "eval-0", "eval-1", "eval-2", "span", "point", "cross", "level", "slope", "gap",
-    "spoilt", "spoilt-0", "spoilt-1", "spoilt-2", "seam", "best",
+    "spoilt", "spoilt-0", "spoilt-1", "spoilt-2", "seam", "best", "warmup", "epoch",
 ]  # fmt: skip
 EVAL_SHAPES: tuple[Shape, ...] = ("eval-0", "eval-1", "eval-2")
 EVAL_SPOILT: tuple[Shape, ...] = ("spoilt-0", "spoilt-1", "spoilt-2")
@@ -28,10 +28,11 @@ EVAL_SPOILT: tuple[Shape, ...] = ("spoilt-0", "spoilt-1", "spoilt-2")
 
 @dataclass(frozen=True)
 class Key:
-    """One entry below a picture: the shape that is drawn, and what it means."""
+    """One entry below a picture: the shape that is drawn, and what it means. `metric` names the curve that it stands for."""
 
     shape: Shape
     text: str
+    metric: str = ""
 
 
 def line_keys(lines: Sequence[Line]) -> list[Key]:
@@ -40,12 +41,12 @@ def line_keys(lines: Sequence[Line]) -> list[Key]:
     for one in lines:
         name = clean(one.metric, 80)
         if EVAL_LOSS.match(one.metric):
-            keys.append(Key(EVAL_SHAPES[evals], name))
+            keys.append(Key(EVAL_SHAPES[evals], name, one.metric))
             evals += 1
         elif one.trend is None:
-            keys.append(Key("trend", name))
+            keys.append(Key("trend", name, one.metric))
         else:
-            keys += [Key("raw", f"{name} as logged"), Key("trend", "its running median")]
+            keys += [Key("raw", f"{name} as logged", one.metric), Key("trend", "its running median")]
     return keys
 
 
@@ -53,7 +54,7 @@ def best_key(best: tuple[float, float] | None) -> list[Key]:
     """The key of the star at the best eval."""
     if best is None:
         return []
-    return [Key("best", f"best eval: {numerals.value(best[1])} at step {count(int(best[0]))}")]
+    return [Key("best", f"best eval: {numerals.value(best[1])} at step {count(int(best[0]))} (dotted: its level)")]
 
 
 def mark_keys(marks: Sequence[Evidence], named: bool) -> list[Key]:
@@ -108,6 +109,16 @@ def common_keys(
     far = [gap.end_step for gap in gaps if isinstance(gap, Gap) and gap.end_step > last]
     keys += [Key("gap", f"goes on to step {count(end)}, outside the picture") for end in far]
     return keys
+
+
+def warmup_key(end: int | None) -> list[Key]:
+    """The key of the shaded warm-up."""
+    return [] if end is None else [Key("warmup", f"warm-up, up to step {count(end)}")]
+
+
+def epoch_key(every: int) -> list[Key]:
+    """The key of the ticks at ends of epochs, of which one in `every` is drawn; 0: none."""
+    return [Key("epoch", "end of an epoch" if every == 1 else f"end of every {every}th epoch")] if every else []
 
 
 def seam_key(diagnosis: Diagnosis) -> list[Key]:

@@ -14,19 +14,23 @@ from curvelab.report.svg import MARK
 
 LANE = 20  # px, height of a row of findings
 BADGE = 9  # px, radius
+EPOCH_TICK = 7  # px
 SEAM_LABEL = 14  # px, height of the row of words above restarts
 NARROWEST = 3  # px, of a span
-MOST_POINTS = 60  # of a finding's marked points
+MOST_POINTS = 40  # of a finding's marked points
 FOOT = 0.03  # height at which values are marked that are not finite
 
 
 def draw_below(canvas: Canvas) -> None:
-    """What lies under the curves: spans and gaps."""
+    """What lies under the curves: warm-up, spans and gaps."""
     paint = COLOURS[canvas.panel.severity]
+    if canvas.panel.warmup is not None:
+        shade: dict[str, Any] = {"facecolor": COLOURS["muted"], "alpha": 0.1}
+        canvas.axes.axvspan(0, canvas.along(canvas.panel.warmup), linewidth=0, gid=MARK + "warmup", zorder=0.4, **shade)
     for mark in canvas.panel.marks:
         if isinstance(mark, Span):
             # The main picture has many findings and stays pale.
-            shade: dict[str, Any] = {"facecolor": paint, "alpha": 0.1 if canvas.panel.lanes else 0.15}
+            shade = {"facecolor": paint, "alpha": 0.1 if canvas.panel.lanes else 0.15}
             _stretch(canvas, "span", mark.start_step, mark.end_step, paint, shade)
         elif isinstance(mark, Gap):
             grey = COLOURS["muted"]
@@ -50,8 +54,13 @@ def draw_above(canvas: Canvas) -> None:
             _trend(canvas, mark)
     _points(canvas, [mark for mark in canvas.panel.marks if isinstance(mark, Point)][:MOST_POINTS])
     _seams(canvas)
+    _epochs(canvas)
     if canvas.panel.best is not None:
         step, value = canvas.panel.best
+        level = [float(canvas.scale.place(value))] * 2
+        dots: dict[str, Any] = {"linewidth": 1.2, "linestyle": (0, (1, 3)), "zorder": 3}
+        reached = max((float(one.step[-1]) for one in canvas.panel.lines if len(one.step)), default=step)
+        canvas.plot("best", [canvas.along(step), canvas.along(reached)], level, color=COLOURS["eval-0"], **dots)
         star: dict[str, Any] = {"marker": "*", "markersize": 15, "markeredgecolor": COLOURS["paper"]}
         canvas.plot("best", canvas.along(step), canvas.scale.place(value), color=COLOURS["eval-0"], zorder=6, **star)
     _lanes(canvas)
@@ -97,6 +106,13 @@ def _seams(canvas: Canvas) -> None:
             x, y = centre / canvas.width, 1 + 4 / canvas.height
             canvas.write(x, y, "restart", color=COLOURS["ink"], va="bottom")
             free = centre + half + 8
+
+
+def _epochs(canvas: Canvas) -> None:
+    """Ends of epochs: short ticks that hang from the upper edge, where no curve and no label is in their way."""
+    for step in canvas.panel.epochs:
+        at, foot = canvas.along(step), 1 - EPOCH_TICK / canvas.height
+        canvas.plot("epoch", [at, at], [foot, 1], color=COLOURS["muted"], linewidth=1, zorder=3)
 
 
 def rows_of(panel: Panel, width: float) -> dict[int, int]:

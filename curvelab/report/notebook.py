@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from curvelab.model.result import Diagnosis
 from curvelab.report import wording
-from curvelab.report.page import MAIN_POINTS, templates
+from curvelab.report.gallery import MAIN_POINTS
+from curvelab.report.page import templates
 from curvelab.report.pictures import loss_panel
 
 WIDTH, HEIGHT = 760, 260  # px

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from curvelab.model.finding import Measured
+from curvelab.model.result import strict
 from curvelab.report.plain import clean
 
 PERCENT = "\u202f%"  # a narrow space that does not break
@@ -101,7 +102,8 @@ def measured(one: Measured) -> tuple[str, str, str]:
 
 
 def setting(given: Any) -> str:
-    """A hyperparameter's value in short: true, 2e-5, ["q_proj", "v_proj"]."""
+    """A hyperparameter's value in short: true, 2e-5, ["q_proj", "v_proj"]; NaN and infinities as the JSON has them."""
+    given = strict(given)
     if given is None:
         return "null"
     if isinstance(given, bool):
@@ -109,8 +111,6 @@ def setting(given: Any) -> str:
     if isinstance(given, int):
         return clean(given, LONGEST_SETTING)
     if isinstance(given, float):
-        if not math.isfinite(given):
-            return value(given)
         exact = repr(given)
         return exact.removesuffix(".0") if "e" not in exact else exact.replace("e-0", "e-").replace("e+", "e")
     if isinstance(given, str):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -15,34 +17,14 @@ from markupsafe import Markup, escape
 from curvelab.model.finding import Finding
 from curvelab.model.result import Diagnosis
 from curvelab.report import masked, numerals, places, wording
-from curvelab.report.keys import Key
-from curvelab.report.pictures import LOSS, Panel, curve_panel, evidence_panels, is_loss, loss_panel
+from curvelab.report.drawn import Figure, drawn
+from curvelab.report.pictures import LOSS
 from curvelab.report.plain import clean, shortened
 from curvelab.report.svg import sparkline
 
-WIDE, NARROW, HALF = 960, 350, 466  # px: pictures of a wide page, of a telephone, and of two side by side
-MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS = 1600, 700, 400, 240
-ALL_EVIDENCE_POINTS = 3600  # in all pictures of findings: a page of many findings stays small
-MOST_EVIDENCE = 12  # pictures of findings in all; the main picture shows every finding
-MOST_CURVES = 8
 MOST_NOTES = 60
 MOST_FILES = 40
 MOST_MEASURED = 12
-FIRST_CURVES = ("train/grad_norm", "train/learning_rate")
-# Metrics of the machinery, and how long the evals took: at most one is drawn beside better ones.
-_LAST_CURVES = re.compile(r"(runtime|total_flos|num_input_tokens_seen|epoch|^(eval|test|validation)/.*_per_second)$")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture in its two widths, with caption and key. `narrow` is empty where the wide one serves both."""
-
-    wide: Markup
-    narrow: Markup
-    caption: str
-    points: int
-    keys: Sequence[Key]
-    note: str
 
 
 @dataclass(frozen=True)
@@ -61,10 +43,10 @@ class FindingView:
 def page(diagnosis: Diagnosis) -> str:
     """The page of one run."""
     findings = wording.ranked(diagnosis)
-    main, pictures, curves = _draw(diagnosis, findings)
+    pictures = drawn(diagnosis, findings)
     numbers = {f.pattern: number for number, f in reversed(list(enumerate(findings, start=1)))}
     views = []
-    for number, (finding, figures) in enumerate(zip(findings, pictures, strict=True), start=1):
+    for number, (finding, figures) in enumerate(zip(findings, pictures.evidence, strict=True), start=1):
         card = wording.card_of(finding.pattern)
         views.append(
             FindingView(
@@ -89,10 +71,11 @@ def page(diagnosis: Diagnosis) -> str:
             patch=wording.patch_of(diagnosis),
             patch_remarks=wording.remarks(diagnosis),
             patch_by_hand=wording.by_hand(diagnosis),
-            main=main,
+            pictures=pictures,
+            main=pictures.main,
             findings=views,
             in_order=findings == wording.by_severity(findings),
-            curves=curves,
+            curves=pictures.curves,
             clear=[o.pattern for o in diagnosis.outcomes if o.status == "clear"],
             blind=wording.by_reason(diagnosis.outcomes, "not-applicable"),
             failed=wording.by_reason(diagnosis.outcomes, "failed"),
@@ -125,62 +108,18 @@ def index(entries: list[tuple[Diagnosis, str]]) -> str:
     return text
 
 
-def _draw(diagnosis: Diagnosis, findings: Sequence[Finding]) -> tuple[Figure | None, list[list[Figure]], list[Figure]]:
-    """(main picture, pictures of each finding, other curves). matplotlib is imported here: 0.4 s."""
-    from curvelab.report.figures import draw, drawing, scale_of
-
-    number = iter(range(1000))
-
-    def figure(wide: Panel, narrow: Panel | None, width: int, height: int) -> Figure:
-        return Figure(
-            wide=draw(wide, width, height, f"f{next(number)}-", "wide" if narrow else "any"),
-            narrow=draw(narrow, NARROW, round(0.75 * height), f"f{next(number)}-", "narrow") if narrow else Markup(""),
-            caption=wide.metrics + wide.about + _axis_words(wide, scale_of(wide).log),
-            note=wide.note,
-            points=sum(one.points for one in wide.lines),
-            keys=wide.keys,
-        )
-
-    with drawing():
-        wide, narrow = (loss_panel(diagnosis, findings, most) for most in (MAIN_POINTS, NARROW_POINTS))
-        main = figure(wide, narrow, WIDE, 340) if wide else None
-        left = MOST_EVIDENCE
-        share = max(NARROW_POINTS, min(EVIDENCE_POINTS, ALL_EVIDENCE_POINTS // max(1, len(findings))))
-        pictures = []
-        for finding in findings:
-            pairs = zip(
-                evidence_panels(diagnosis, finding, share),
-                evidence_panels(diagnosis, finding, NARROW_POINTS),
-                strict=True,
-            )
-            pictures.append([figure(a, b, WIDE, 230) for a, b in list(pairs)[:left]])
-            left -= len(pictures[-1])
-        curves = [
-            figure(curve_panel(diagnosis, metric, CURVE_POINTS), None, HALF, 190) for metric in _other_curves(diagnosis)
-        ]
-    return main, pictures, curves
-
-
-def _axis_words(panel: Panel, log: bool) -> str:
-    if not log:
-        return ""
-    zeros = any((one.value == 0).any() for one in panel.lines)
-    return " (logarithmic; 0 stands at the foot)" if zeros else " (logarithmic)"
-
-
-def _other_curves(diagnosis: Diagnosis) -> list[str]:
-    """Metrics for the small pictures: gradient norm and learning rate first, then those in the order of the series."""
-    shown = {LOSS} if LOSS in diagnosis.series else set(list(diagnosis.series)[:1])
-    rest = [m for m in diagnosis.series if not is_loss(m) and m not in FIRST_CURVES and m not in shown]
-    better = [*(m for m in FIRST_CURVES if m in diagnosis.series), *(m for m in rest if not _LAST_CURVES.search(m))]
-    last = [m for m in rest if _LAST_CURVES.search(m)]
-    return [*better, *(last[:1] if better else last)][:MOST_CURVES]
-
-
-def _files(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+def _files(diagnosis: Diagnosis) -> list[tuple[str, str, str]]:
+    """(path, format, size and hash) of every file that was read."""
     files = diagnosis.provenance.get("files")
     known = [f for f in files if isinstance(f, dict)] if isinstance(files, list) else []
-    return [(places.file(diagnosis, str(f.get("path", ""))), str(f.get("format", ""))) for f in known]
+    return [(places.file(diagnosis, str(f.get("path", ""))), str(f.get("format", "")), _hash_of(f)) for f in known]
+
+
+def _hash_of(file: dict[str, Any]) -> str:
+    size, digest = file.get("size"), file.get("sha256")
+    if not isinstance(size, int) or not isinstance(digest, str):
+        return ""
+    return f"{numerals.plural(size, 'byte')}, SHA-256{' of the ' + str(file['hashed']) if 'hashed' in file else ''} {digest}"
 
 
 def _safe_address(href: str) -> str:
@@ -202,6 +141,24 @@ def _finalize(value: Any) -> Any:
     return "" if value is None else clean(value)
 
 
+def _source(environment: Environment, name: str) -> str:
+    """The text of a template as it is written."""
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _script(environment: Environment) -> str:
+    """The script of a page: its parts in the order of their names, without comments and indentation."""
+    parts = (_source(environment, name) for name in sorted(environment.list_templates(["js"])) if name.startswith("live/"))
+    lines = (line.strip() for part in parts for line in part.splitlines())
+    return "\n".join(["(() => {", '"use strict";', *(line for line in lines if line and not line.startswith("//")), "})();"])
+
+
+def as_style(sheet: str) -> Markup:
+    """A style sheet for inlining, without its comments and line ends."""
+    return Markup(re.sub(r"\s*\n\s*", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.S)).strip())
+
+
 @cache
 def templates() -> Environment:
     """The templates with what all of them need: words, numbers, style, and the cleaning of every value."""
@@ -213,14 +170,13 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, _, _ = environment.loader.get_source(environment, "style.css")  # type: ignore[union-attr]
-
-    def as_style(sheet: str) -> Markup:
-        return Markup(re.sub(r"\s*\n\s*", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.S)).strip())
-
+    script = _script(environment)
     environment.globals.update(
-        style=as_style(style),
+        style=as_style(_source(environment, "style.css")),
         as_style=as_style,
+        script=Markup(script),
+        # The browser runs the script whose hash this is and no other, whatever a log may have brought into the page.
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         words=wording,
         numbers=numerals,
         setting_row=_setting_row,

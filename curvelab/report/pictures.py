@@ -10,7 +10,17 @@ from curvelab.model.finding import Evidence, Finding, Gap, Point, Severity, Span
 from curvelab.model.result import Diagnosis
 from curvelab.report import masked, numerals
 from curvelab.report.curves import Line, between, line
-from curvelab.report.keys import EVAL_LOSS, Key, best_key, common_keys, line_keys, mark_keys, seam_key
+from curvelab.report.keys import (
+    EVAL_LOSS,
+    Key,
+    best_key,
+    common_keys,
+    epoch_key,
+    line_keys,
+    mark_keys,
+    seam_key,
+    warmup_key,
+)
 from curvelab.report.numerals import count
 from curvelab.report.plain import clean
 from curvelab.report.wording import title_of
@@ -20,17 +30,20 @@ MOST_EVALS = 3
 MOST_PANELS = 3  # of one finding
 FARTHEST_GAP = 9.0  # of the run, in the main picture: a planned end further away is named, not drawn
 TEETH = 6  # periods in a close-up
+MOST_EPOCHS = 30  # ticks; of more epochs every second, fifth, tenth … is drawn
+SHORTEST_WARMUP = 0.004  # of the picture: less is no stripe that can be seen
 FEWEST_IN_PERIOD = 4  # drawn points that a thinned curve must have in a period for its teeth to be seen
 
 
 @dataclass(frozen=True)
 class Lane:
-    """A finding above the main picture: its number in the list, and its steps.
+    """A finding above the main picture: its number in the list, its title, and its steps.
 
     `moments` are the steps of a finding that has single points only: what lies between them is healthy.
     """
 
     number: int
+    title: str
     start: float
     end: float
     severity: Severity
@@ -41,7 +54,8 @@ class Lane:
 class Panel:
     """One picture. `marks` are drawn in the colour of `severity`; `alt` says what it shows.
 
-    `about` continues the caption; `note` says what the picture cannot show.
+    `warmup` is the step at which warm-up ends, `epochs` are steps at which epochs end. `about` continues the
+    caption; `note` says what the picture cannot show.
     """
 
     lines: tuple[Line, ...]
@@ -52,6 +66,8 @@ class Panel:
     severity: Severity = "info"
     lanes: tuple[Lane, ...] = ()
     seams: tuple[int, ...] = ()
+    warmup: int | None = None
+    epochs: tuple[int, ...] = ()
     best: tuple[float, float] | None = None
     keys: tuple[Key, ...] = ()
     about: str = ""
@@ -73,18 +89,19 @@ def loss_panel(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> 
     metrics = _losses(diagnosis) or list(diagnosis.series)[:1]
     if not metrics:
         return None
-    lines = _lines(diagnosis, metrics, most)
+    lines = lines_of(diagnosis, metrics, most)
     gaps = [e for f in findings for e in f.evidence if isinstance(e, Gap)][:1]
-    first, last = _range(diagnosis, gaps, FARTHEST_GAP)
+    first, last = range_of(diagnosis, gaps, FARTHEST_GAP)
     shaded = findings[0] if findings else None
     reached = diagnosis.last_step if diagnosis.last_step is not None else last
     lanes = [
-        Lane(number, float(f.start_step), float(_end(f, reached)), f.severity, _moments(f))
+        Lane(number, title_of(f.pattern), float(f.start_step), float(_end(f, reached)), f.severity, _moments(f))
         for number, f in enumerate(findings, start=1)
         if f.start_step is not None
     ]
     spans, points = _shaded(shaded, metrics, reached)
     best = _best(diagnosis, lines)
+    warmup, (epochs, every) = warmup_of(diagnosis, first, last), _epochs(diagnosis)
     named = ", ".join(f"{title_of(f.pattern)} at {numerals.steps(f.start_step, f.end_step)}" for f in findings[:6])
     keys = (
         *line_keys(lines),
@@ -92,16 +109,20 @@ def loss_panel(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> 
         *best_key(best),
         *common_keys(diagnosis, lines, gaps, last),
         *seam_key(diagnosis),
+        *warmup_key(warmup),
+        *epoch_key(every),
     )
     return Panel(
         lines=lines,
         first=first,
         last=last,
-        alt=f"{_names(lines)} over the steps. " + (f"Findings: {named}." if named else "No fault was found."),
+        alt=f"{names_of(lines)} over the steps. " + (f"Findings: {named}." if named else "No fault was found."),
         marks=(*spans, *points, *gaps),
         severity=shaded.severity if shaded else "info",
         lanes=tuple(lanes),
-        seams=_seams(diagnosis),
+        seams=seams_of(diagnosis),
+        warmup=warmup,
+        epochs=epochs,
         best=best,
         keys=keys,
     )
@@ -118,9 +139,9 @@ def evidence_panels(diagnosis: Diagnosis, finding: Finding, most: int) -> list[P
         metrics = _losses(diagnosis) if metric == LOSS else [metric] if metric in diagnosis.series else []
         if not metrics:
             continue
-        lines = _lines(diagnosis, metrics, most)
+        lines = lines_of(diagnosis, metrics, most)
         gaps = [m for m in group if isinstance(m, Gap)]
-        first, last = _range(diagnosis, gaps)
+        first, last = range_of(diagnosis, gaps)
         cannot, closer = _teeth(diagnosis, finding, metrics, first, last)
         best = _best(diagnosis, lines)
         if finding.pattern != "overfitting" or any(
@@ -132,10 +153,10 @@ def evidence_panels(diagnosis: Diagnosis, finding: Finding, most: int) -> list[P
                 lines=lines,
                 first=first,
                 last=last,
-                alt=f"{_names(lines)}: {clean(finding.headline, 300)}",
+                alt=f"{names_of(lines)}: {clean(finding.headline, 300)}",
                 marks=tuple(group),
                 severity=finding.severity,
-                seams=_seams(diagnosis),
+                seams=seams_of(diagnosis),
                 best=best,
                 keys=(
                     *line_keys(lines),
@@ -199,14 +220,6 @@ def _shaded(finding: Finding | None, metrics: Sequence[str], reached: float) -> 
     return [Span(metric=metrics[0], start_step=finding.start_step, end_step=_end(finding, reached))], []
 
 
-def curve_panel(diagnosis: Diagnosis, metric: str, most: int) -> Panel:
-    """A curve without findings."""
-    lines = _lines(diagnosis, [metric], most)
-    first, last = _range(diagnosis, [])
-    keys = tuple(key for key in common_keys(diagnosis, lines, [], last) if key.shape.startswith("spoilt"))
-    return Panel(lines, first, last, f"{_names(lines)} over the steps", seams=_seams(diagnosis), keys=keys)
-
-
 def _own_span(finding: Finding) -> tuple[Evidence, ...]:
     if finding.start_step is None:
         return ()
@@ -224,14 +237,15 @@ def _losses(diagnosis: Diagnosis) -> list[str]:
     return [m for m in (LOSS, *evals[:MOST_EVALS]) if m in diagnosis.series]
 
 
-def _lines(diagnosis: Diagnosis, metrics: Iterable[str], most: int) -> tuple[Line, ...]:
+def lines_of(diagnosis: Diagnosis, metrics: Iterable[str], most: int) -> tuple[Line, ...]:
+    """The curves of these metrics for one picture, which share `most` points."""
     names = tuple(metrics)
     share = 2 * most // (len(names) + 1)  # several curves in one picture share its bytes
     curves = ((metric, masked.curve(diagnosis, metric)) for metric in names)
     return tuple(line(metric, series, share) for metric, series in curves if series is not None)
 
 
-def _range(diagnosis: Diagnosis, gaps: Sequence[Evidence], farthest_gap: float = math.inf) -> tuple[float, float]:
+def range_of(diagnosis: Diagnosis, gaps: Sequence[Evidence], farthest_gap: float = math.inf) -> tuple[float, float]:
     """First and last step of the picture, the end of a gap included: at most `farthest_gap` of the run."""
     steps = [s for series in diagnosis.series.values() for s in (series.step[:1] + series.step[-1:])]
     first = float(min([*steps, diagnosis.first_step if diagnosis.first_step is not None else math.inf]))
@@ -247,8 +261,22 @@ def _range(diagnosis: Diagnosis, gaps: Sequence[Evidence], farthest_gap: float =
     return first, last
 
 
-def _seams(diagnosis: Diagnosis) -> tuple[int, ...]:
+def seams_of(diagnosis: Diagnosis) -> tuple[int, ...]:
+    """The steps of restarts, as many as can be told apart."""
     return tuple(seam.step for seam in diagnosis.seams[:40])
+
+
+def warmup_of(diagnosis: Diagnosis, first: float, last: float) -> int | None:
+    """The end of warm-up where it is wide enough to be seen in a picture of these steps."""
+    end = diagnosis.landmarks.warmup_end
+    return end if end is not None and first + SHORTEST_WARMUP * (last - first) < end < last else None
+
+
+def _epochs(diagnosis: Diagnosis) -> tuple[tuple[int, ...], int]:
+    """(steps at which epochs end, one in how many that is): so few that ticks can be told apart."""
+    ends = diagnosis.landmarks.epoch_ends
+    every = next(k * 10**power for power in range(9) for k in (1, 2, 5) if len(ends) <= MOST_EPOCHS * k * 10**power)
+    return ends[every - 1 :: every], every if ends else 0
 
 
 def _best(diagnosis: Diagnosis, lines: Sequence[Line]) -> tuple[float, float] | None:
@@ -261,5 +289,6 @@ def _best(diagnosis: Diagnosis, lines: Sequence[Line]) -> tuple[float, float] | 
     return None
 
 
-def _names(lines: Sequence[Line]) -> str:
+def names_of(lines: Sequence[Line]) -> str:
+    """The names of curves for a sentence."""
     return " and ".join(clean(one.metric, 80) for one in lines)

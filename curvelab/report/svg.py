@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from markupsafe import Markup
@@ -19,22 +20,35 @@ MARK = "mark-"  # a gid that begins so becomes a class of the page: mark-span ->
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
-_TOKEN = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
-_DROPPED = frozenset(("font", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"))
+_STRAIGHT = frozenset("MLe0123456789.- \n")  # letters of a path that has no curves
+_DROPPED = frozenset(("font", "font-family", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"))
+_USUAL = frozenset((("font-size", "11px"), ("stroke-dashoffset", "0")))  # what the page says of all pictures, or what is meant anyway
 
 
-def themed(svg: str, colours: Mapping[str, str], prefix: str, alt: str, kind: str) -> Markup:
+def themed(
+    svg: str,
+    colours: Mapping[str, str],
+    prefix: str,
+    alt: str,
+    kind: str,
+    about: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
+) -> Markup:
     """Matplotlib's SVG for use inside a page.
 
     colours  "#rrggbb" -> name of the CSS variable that stands for it, so that both themes are legible
     prefix   makes the ids of this picture its own in the page
     alt      what the picture shows, for those who cannot see it
     kind     class of the <svg> element
+    about    attributes for the script of the page: where in the picture the plot lies
+    links    address of each link in the picture -> what it leads to, in words
     """
     root = ET.fromstring(svg)
     box = root.attrib["viewBox"]
     root.attrib.clear()
-    root.attrib.update({"class": kind, "viewBox": _rounded(box, 1), "role": "img", "aria-label": alt})
+    # What is inside an image is not there for those who only hear it; links must be.
+    role = "group" if root.find(f".//{SVG}a") is not None else "img"
+    root.attrib.update({"class": kind, "viewBox": _rounded(box, 1), "role": role, "aria-label": alt, **(about or {})})
     for dropped in ("metadata", "style"):
         for parent in root.iter():
             for child in parent.findall(f"{SVG}{dropped}"):
@@ -44,6 +58,7 @@ def themed(svg: str, colours: Mapping[str, str], prefix: str, alt: str, kind: st
     for element in root.iter():
         _slim(element, colours, used)
     _flatten(root)
+    _name_links(root, links or {})
     text = (
         ET.tostring(root, encoding="unicode").replace("ns0:", "").replace(' xmlns:ns0="http://www.w3.org/2000/svg"', "")
     )
@@ -82,7 +97,7 @@ def _style(attributes: dict[str, str], colours: Mapping[str, str], used: Mapping
         name, _, value = (piece.strip() for piece in part.partition(":"))
         if name == "text-anchor":
             attributes["text-anchor"] = value
-        elif name and name not in _DROPPED:
+        elif name and name not in _DROPPED and (name, value) not in _USUAL:
             value = re.sub(r"#[0-9a-f]{6}", lambda m: f"var(--{colours[m[0]]})" if m[0] in colours else m[0], value)
             kept.append(f"{name}:{_own_ids(value, used)}")
     if kept:
@@ -101,11 +116,27 @@ def _flatten(root: ET.Element) -> None:
             _unpack(child, children)
         parent[:] = children
     for parent in root.iter(f"{SVG}g"):
-        styles = {child.get("style", "") for child in parent}
-        if len(parent) > 1 and len(styles) == 1 and "style" not in parent.attrib and styles != {""}:
+        seen = [child for child in parent if child.tag != f"{SVG}defs"]
+        styles = {child.get("style", "") for child in seen}
+        if len(seen) > 1 and len(styles) == 1 and "style" not in parent.attrib and styles != {""}:
             parent.set("style", styles.pop())
-            for child in parent:
+            for child in seen:
                 del child.attrib["style"]
+
+
+def _name_links(root: ET.Element, links: Mapping[str, str]) -> None:
+    """One link for all that lies at one address, with its name; plain text beside links is not read out with them."""
+    first: dict[str, ET.Element] = {}
+    parents = {child: parent for parent in root.iter() for child in parent}
+    for link in list(root.iter(f"{SVG}a")):
+        address = link.attrib.pop("href", "")
+        link.attrib.clear()
+        link.attrib.update({"href": address, "aria-label": links.get(address, address)})
+        if first.setdefault(address, link) is not link:
+            first[address].extend(link)
+            parents[link].remove(link)
+    for text in root.iter(f"{SVG}text") if first else ():
+        text.set("aria-hidden", "true")
 
 
 def _unpack(element: ET.Element, into: list[ET.Element]) -> None:
@@ -118,35 +149,28 @@ def _unpack(element: ET.Element, into: list[ET.Element]) -> None:
 
 def short_path(path: str, fine: bool = False) -> str:
     """A path with relative lines and one decimal (two when `fine`): about a third of the bytes."""
-    scale = 100 if fine else 10
-    digits = 2 if fine else 1
-    tokens = _TOKEN.findall(path)
-    if fine or {t for t in tokens if t.isalpha()} - {"M", "L"}:
-        return _rounded(path, digits)
-    out: list[str] = []
-    x = y = i = 0
-    command = ""
-    while i < len(tokens):
-        if tokens[i].isalpha():
-            command, i = tokens[i], i + 1
-        to_x, to_y = round(float(tokens[i]) * scale), round(float(tokens[i + 1]) * scale)
-        i += 2
-        if command == "M":
-            out.append(f"M{_short(to_x, scale)} {_short(to_y, scale)}")
-        elif (to_x, to_y) != (x, y):
-            right, down = _short(to_x - x, scale), _short(to_y - y, scale)
-            start = (
-                right if out[-1][0] != "M" and right.startswith("-") else f"{'l' if out[-1][0] == 'M' else ' '}{right}"
-            )
-            out.append(start + (down if down.startswith("-") else f" {down}"))
-        elif out[-1][0] == "M":
-            out.append("l0 0")
-        x, y = to_x, to_y
-    return "".join(out)
+    if fine or set(path) - _STRAIGHT:
+        return _rounded(path, 2 if fine else 1)
+    return "".join(_polyline(part) for part in path.split("M")[1:])
 
 
-def _short(tenths: int, scale: int) -> str:
-    return f"{tenths / scale:g}".replace("0.", ".", 1) if abs(tenths) < scale else f"{tenths / scale:.10g}"
+def _polyline(part: str) -> str:
+    """What follows an M, in tenths: the first point as it is, the others from one to the next, none that stays in place."""
+    points = np.rint(np.array(part.replace("L", " ").split(), dtype=np.float64) * 10).astype(np.int64).reshape(-1, 2)
+    start = f"M{_tenths(int(points[0, 0])).lstrip()} {_tenths(int(points[0, 1])).lstrip()}"
+    if len(points) == 1:
+        return start
+    moves = np.diff(points, axis=0)
+    moves = moves[moves.any(axis=1)]
+    return start + "l" + ("".join(map(_tenths, moves.ravel().tolist())).lstrip() or "0 0")
+
+
+@lru_cache(maxsize=4096)
+def _tenths(tenths: int) -> str:
+    """-5 -> "-.5", 123 -> " 12.3": a sign parts two numbers as well as a space."""
+    size = abs(tenths)
+    text = f"{size / 10:g}".replace("0.", ".", 1) if size < 10 else f"{size / 10:.10g}"
+    return f"{'-' if tenths < 0 else ' '}{text}"
 
 
 def _rounded(text: str, digits: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curvelab import cli
-from curvelab.commands.postmortem import page_names
+from curvelab.commands.pages import page_names
 from curvelab.diagnosis import diagnose
 from curvelab.ingest import load
 

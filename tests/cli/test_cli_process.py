@@ -16,7 +16,7 @@ import pytest
 from curvelab import commands
 from curvelab.cli import COMMANDS
 
-PARTS = {"inputs", "terminal", "writing"}  # of the commands, and none themselves
+PARTS = {"inputs", "pages", "plots", "terminal"}  # of the commands, and none themselves
 HEAVY = ("numpy", "pandas", "scipy", "matplotlib", "rich", "jinja2", "msgspec")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 MODULE = ("-m", "curvelab")

@@ -62,8 +62,35 @@ class Browser:
         self._read(lambda: any(event["method"] == "Page.loadEventFired" for event in self.events))
 
     def value(self, expression: str) -> Any:
-        """What an expression gives in the page."""
-        return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """What an expression gives in the page; a promise is waited for."""
+        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(answer["exceptionDetails"]["exception"].get("description", "an exception"))
+        return answer["result"].get("value")
+
+    def prefer(self, media: str = "", **features: str) -> None:
+        """Show pages as on this medium ("print") and for these preferences (prefers_color_scheme="dark")."""
+        wanted = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self.ask("Emulation.setEmulatedMedia", media=media, features=wanted)
+
+    def mouse(self, *moves: tuple[str, float, float], clicks: int = 1) -> None:
+        """Mouse events by their kind (Moved, Pressed, Released) and place, and the drawing that follows."""
+        for kind, x, y in moves:
+            left: Message = {} if kind == "Moved" else {"button": "left", "clickCount": clicks}
+            self.ask("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, **left)
+        self.settle()
+
+    def press(self, *keys: str) -> None:
+        """Keys by their names, one after the other, and the drawing that follows."""
+        for key in keys:
+            text = {"text": key} if len(key) == 1 else {}
+            for kind in ("keyDown", "keyUp"):
+                self.ask("Input.dispatchKeyEvent", type=kind, key=key, **text)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until what was asked for is drawn."""
+        self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
     def told(self, *methods: str) -> list[Message]:
         """The events of these kinds since the last `open`."""

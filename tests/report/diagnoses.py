@@ -347,7 +347,10 @@ def hostile(text: str) -> Diagnosis:
             Outcome(pattern=text, status="failed", reason=text),
             Outcome(pattern=text, status="clear"),
         ),
-        config={text: {"value": text, "from": text}, "b": {"value": {text: [text]}, "from": text}, "c": text},
+        config={
+            "far": {"value": [math.inf, {"a": math.nan}], "from": text}, "nan": {"value": math.nan, "from": text},
+            text: {"value": text, "from": text}, "b": {"value": {text: [text]}, "from": text}, "c": text,
+        },
         wasted=Waste(
             since_step=1, steps=3, seconds=math.nan, why=text, gpus=2, gpus_from=text, gpu_hours=math.inf, money=math.nan
         ),
@@ -362,7 +365,7 @@ def hostile(text: str) -> Diagnosis:
         metrics={text: 4, "train/loss": 3},
         provenance={
             "curvelab": text,
-            "files": [{"path": text, "format": text}],
+            "files": [{"path": text, "format": text, "size": 812, "sha256": "0f" * 32, "hashed": text}],
             "thresholds_changed": {text: {text: 1}},
         },
     )

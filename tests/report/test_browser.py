@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,15 +26,6 @@ CUT_OFF = """[...document.querySelectorAll('main *')].filter(e => {
 }).map(e => e.outerHTML.slice(0, 80))"""
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    try:
-        with Browser(tmp_path_factory.mktemp("profile")) as one:
-            yield one
-    except (TimeoutError, BrokenPipeError) as error:
-        pytest.skip(f"chromium does not start here: {error}")
-
-
 @pytest.mark.parametrize("width", [360, 1100])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fetches_nothing_logs_no_error_and_fits_the_view(
@@ -52,7 +42,7 @@ def test_a_page_fetches_nothing_logs_no_error_and_fits_the_view(
     assert browser.value("innerWidth") == width
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.value(CUT_OFF) == []
-    assert browser.value("document.querySelectorAll('script').length") == 0
+    assert browser.value("document.querySelectorAll('script').length") == (0 if name == "index" else 2)
 
 
 def test_a_telephone_shows_the_setting_of_every_threshold(browser: Browser, tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import msgspec
 import pytest
 
+from curvelab.commands.terminal import json_text
 from curvelab.model.finding import Finding, Level, Point, Span, Trend
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
 from curvelab.report.page import index, page
@@ -23,7 +27,7 @@ ALL = {
     "not-assessed": made.diagnosis(verdict="not-assessed", outcomes=made.outcomes()[-4:]),
     "empty": made.diagnosis(series={}, first_step=None, last_step=None, planned_steps=None, best_step=None, config={}),
 }
-FORBIDDEN_TAGS = {"script", "iframe", "object", "embed", "form", "img", "base", "foreignobject", "animate", "set"}
+FORBIDDEN_TAGS = {"iframe", "object", "embed", "form", "img", "base", "foreignobject", "animate", "set"}
 
 
 class Collector(HTMLParser):
@@ -39,7 +43,7 @@ class Collector(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in ("meta", "link", "br"):
+        if tag not in ("meta", "link", "br", "input"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -59,7 +63,7 @@ class Collector(HTMLParser):
 
 
 def assert_harmless(text: str) -> Collector:
-    """No script, no handler, no address but those inside the page, every tag closed, every anchor there, ids unique."""
+    """No script but ours, no handler, no address but those inside, every tag closed, every anchor there, ids unique."""
     parsed = Collector(text)
     assert parsed.open == []
     ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
@@ -80,7 +84,22 @@ def assert_harmless(text: str) -> Collector:
     assert "url(" not in style[1]
     assert "@import" not in style[1]
     assert "default-src 'none'" in text
+    assert_only_our_script(text, parsed)
     return parsed
+
+
+def assert_only_our_script(text: str, parsed: Collector) -> None:
+    """At most the data and the one script whose hash the policy allows; nothing in them ends them early."""
+    scripts = [attributes for tag, attributes in parsed.tags if tag == "script"]
+    bodies = re.findall(r"<script[^>]*>(.*?)</script>", text, re.S)
+    assert scripts in ([], [{"type": "application/json", "id": "curves"}, {}])
+    assert len(bodies) == len(scripts)
+    for data, script in zip(bodies[::2], bodies[1::2], strict=True):
+        assert set(json.loads(data)) == {"axes", "series", "figures", "seams"}
+        assert data.isascii() and not set("<>&") & set(data)
+        digest = b64encode(sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{digest}'" in text
+        assert "<!--" not in script
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -101,7 +120,9 @@ def test_names_from_a_log_do_no_harm(text: str) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
     entry = index([(diagnosis, "run.html")])
     assert "run.html" in entry
-    assert not {tag for tag, _ in Collector(entry).tags} & FORBIDDEN_TAGS
+    again = Diagnosis.from_dict(json.loads(json_text(diagnosis.to_dict())))
+    assert page(again) == page(diagnosis)
+    assert not {tag for tag, _ in Collector(entry).tags} & {*FORBIDDEN_TAGS, "script"}
 
 
 def test_every_kind_of_evidence_leaves_its_mark() -> None:

@@ -1,0 +1,107 @@
+"""What stands beside the losses: which curves in what order, the setting that bounds them, warm-up and epochs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from curvelab.model.finding import Level
+from curvelab.model.result import Diagnosis, Landmarks
+from curvelab.report import live, wording
+from curvelab.report.other_curves import curve_panel, other_curves
+from curvelab.report.pictures import Panel, loss_panel
+
+from . import diagnoses as made
+
+
+def norm_panel(clip: Any) -> Panel:
+    return curve_panel(made.diagnosis(config={"max_grad_norm": {"value": clip, "from": "a.json"}}), "train/grad_norm", 400)
+
+
+def texts(panel: Panel) -> list[str]:
+    return [key.text for key in panel.keys]
+
+
+def test_order_of_the_other_curves() -> None:
+    curve = made.series()["train/loss"]
+    names = ("gpu/1/memory_gb", "gpu/0/memory_gb", "train/tokens_per_second", "train/reward", "train/kl", "gpu/0/utilization",
+             "eval/runtime", "train/learning_rate", "train/grad_norm", "train/loss", "eval/loss")  # fmt: skip
+    found = other_curves(made.diagnosis(series=dict.fromkeys(names, curve)))
+    assert found == [
+        "train/grad_norm", "train/learning_rate", "train/reward", "train/kl", "train/tokens_per_second", "gpu/1/memory_gb",
+        "gpu/0/utilization", "gpu/0/memory_gb",
+    ]  # fmt: skip
+
+
+def test_throughput_and_memory_are_not_crowded_out() -> None:
+    curve = made.series()["train/loss"]
+    names = ("train/grad_norm", *(f"train/reward/{i}" for i in range(20)), "train/tokens_per_second", "gpu/0/memory_gb")
+    found = other_curves(made.diagnosis(series=dict.fromkeys(names, curve)))
+    assert len(found) == 8
+    assert found[-2:] == ["train/tokens_per_second", "gpu/0/memory_gb"]
+
+
+def test_the_clip_threshold_is_a_line() -> None:
+    panel = norm_panel(1.5)
+    assert panel.marks == (Level(metric="train/grad_norm", value=1.5, label="max_grad_norm 1.5"),)
+    assert "max_grad_norm 1.5" in texts(panel)
+
+
+def test_a_threshold_far_away_is_named_and_flattens_nothing() -> None:
+    panel = norm_panel(1000)
+    assert panel.marks == ()
+    assert "max_grad_norm 1,000 (outside the picture)" in texts(panel)
+
+
+@pytest.mark.parametrize("clip", [0, None, True, "1.0", float("nan"), float("inf"), -1])
+def test_what_clips_nothing_is_no_threshold(clip: Any) -> None:
+    assert norm_panel(clip).marks == ()
+    assert not any("max_grad_norm" in text for text in texts(norm_panel(clip)))
+
+
+def test_alt_text_tells_the_course() -> None:
+    alt = norm_panel(None).alt
+    assert alt.startswith("train/grad_norm over the steps: from ")
+    assert ", between " in alt
+
+
+def main_of(landmarks: Landmarks) -> Panel:
+    diagnosis = made.diagnosis(landmarks=landmarks)
+    panel = loss_panel(diagnosis, wording.ranked(diagnosis), 400)
+    assert panel is not None
+    return panel
+
+
+def test_warm_up_and_epochs_in_the_main_picture() -> None:
+    panel = main_of(Landmarks(warmup_end=60, epoch_ends=(333, 667, 1000)))
+    assert (panel.warmup, panel.epochs) == (60, (333, 667, 1000))
+    assert {"warm-up, up to step 60", "end of an epoch"} <= {*texts(panel)}
+
+
+def test_a_warm_up_too_short_to_be_seen_and_many_epochs() -> None:
+    panel = main_of(Landmarks(warmup_end=2, epoch_ends=tuple(range(10, 1001, 10))))
+    assert panel.warmup is None
+    assert panel.epochs == tuple(range(50, 1001, 50))
+    assert "end of every 5th epoch" in texts(panel)
+
+
+def test_axes_are_told_by_their_bends() -> None:
+    curve = made.series()["train/loss"]
+    clock = [1.7e9 + 2 * s + (5000 if s > 500 else 0) for s in curve.step]
+    known = msgspec.structs.replace(curve, epoch=[s / 300 for s in curve.step], wall_time=clock)
+    axes = live.axes(made.diagnosis(series={"train/loss": known}))
+    assert axes["epoch"] == [[5, 1000], [0.01666667, 3.333333]]
+    assert axes["time"] == [[5, 500, 505, 1000], [0, 990, 6000, 6990]]
+
+
+@pytest.mark.parametrize("column", [[1.0] * 200, [float(i % 50) for i in range(200)], [float("nan")] * 200])
+def test_an_axis_that_stands_still_or_goes_back_is_not_offered(column: list[float]) -> None:
+    known = msgspec.structs.replace(made.series()["train/loss"], epoch=column)
+    assert live.axes(made.diagnosis(series={"train/loss": known})) == {}
+
+
+def test_landmarks_survive_the_json() -> None:
+    diagnosis = made.diagnosis(landmarks=Landmarks(warmup_end=60, epoch_ends=(500, 1000)))
+    assert Diagnosis.from_json(diagnosis.to_json()).landmarks == diagnosis.landmarks
