@@ -46,6 +46,7 @@ FEWEST = 4  # evals; fewer show no fall and rise
 MOST = 300  # evals; more are looked at in blocks
 QUIET = 0.005  # of the level: so much an eval of a fixed set moves in any case (measured: sound runs scatter by 1 % or less)
 GAIN = 16.0  # squared eval noises that a rise must explain: four sigma (see curvelab.signals.turn)
+OF_THE_START = 0.5  # times `rise`, of the starting loss: the least that a rise must be in a task that is all but solved (judgement)
 OF_THE_FALL = 3.0  # losses fall by about a third of their level: so the fall tells the scale of one that goes below zero (judgement)
 TASK_GAIN = 0.01  # relative gain of a task metric after the eval minimum that counts, twice (judgement)
 
@@ -205,9 +206,11 @@ def _example(name: str, rise: float, fires: bool, seed: int = 0, sigma: float = 
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
+    if not any(len(curve) >= FEWEST for curve in facts.eval_losses):
+        raise NotApplicable(f"no eval loss has {FEWEST} evals")
+    if not facts.bounded and facts.fallen <= 0:
+        raise NotApplicable("the losses go below zero and the train loss never fell: there is nothing to measure a rise with")
     rises = [rise for curve in facts.eval_losses if (rise := _rise(facts, curve, limits)) is not None]
-    if not rises:
-        raise NotApplicable(f"no eval loss of {FEWEST} evals or more has a scale: it is zero, or the losses never fell")
     sure = [rise for rise in rises if rise.beyond >= limits.noises and rise.gain >= GAIN]
     risen = [rise for rise in sure if rise.share >= limits.rise and rise.held >= limits.sustained and rise.fell >= limits.train_fall]
     if risen:
@@ -245,7 +248,7 @@ class Rise:
 
 
 def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
-    """How one eval set rose after its minimum; None when it is too short, or has nothing to compare a rise with."""
+    """How one eval set rose after its minimum; None when it is too short, did not rise, or is solved."""
     size = block_size(len(curve), MOST)
     evals = coarse(_without_restored_best(curve.value), size)
     if len(evals) < FEWEST:
@@ -255,14 +258,14 @@ def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
     if not facts.bounded:
         train_scale = facts.fallen
         scale = max(float(evals[0] - evals.min()), facts.fallen) * OF_THE_FALL
-    if scale <= 0 or train_scale <= 0:
-        return None
     turn = turn_of(evals, QUIET * scale)
-    if turn is None:  # the last evals are the lowest
-        return Rise(curve, len(curve) - 1, scale, scale, 0.0, 0.0, 0.0, 0.0, 0.0, 0, (before, end), 0.0)
+    if turn is None or scale <= 0 or train_scale <= 0:
+        return None
     if facts.bounded:
         scale = turn.bottom
     after = evals[turn.lowest + 1 :]
+    if facts.bounded and turn.rise < OF_THE_START * limits.rise * max(facts.start_level, float(evals[0])):
+        return None
     kept = min(turn.rise / 3, 2 * limits.rise * scale)  # an explosion is not sustained at a third of its last height
     held = float(np.mean(after[-max(2, len(after) // 2) :] > turn.bottom + kept))
     lowest = turn.lowest * size + int(np.argmin(curve.value[turn.lowest * size : (turn.lowest + 1) * size]))
@@ -286,6 +289,7 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
     if better:
         headline += f". But {better[0]} still improved, until step {better[1]}: decide by the metric that matters"
     stop = _early_stop(rise.curve)
+    of_eval, of_train = ("of the minimum", "of the train loss at the minimum") if facts.bounded else ("of 3 x all that fell", "of all that fell")
     return Finding(
         severity="critical" if rise.share >= 0.5 and not better else "warning",
         confidence=0.55 + 0.2 * min(1.0, (rise.share - limits.rise) / 0.1) + 0.1 * min(1.0, rise.late / 4)
@@ -295,9 +299,9 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
         start_step=start,
         end_step=end,
         measured=(
-            Measured(name="rise", value=rise.share, unit="of the minimum" if facts.bounded else "of three times what the losses fell", threshold=limits.rise, setting="overfitting.rise"),
+            Measured(name="rise", value=rise.share, unit=of_eval, threshold=limits.rise, setting="overfitting.rise"),
             Measured(name="beyond_noise", value=min(rise.beyond, 1000.0), unit="standard errors", threshold=limits.noises, setting="overfitting.noises"),
-            Measured(name="train_fall", value=fell, unit="of the train loss at the minimum" if facts.bounded else "of all that it fell", threshold=limits.train_fall, setting="overfitting.train_fall"),
+            Measured(name="train_fall", value=fell, unit=of_train, threshold=limits.train_fall, setting="overfitting.train_fall"),
             *((Measured(name="early_stop", value=float(stop), unit="step"),) if stop else ()),
             *((Measured(name="task_best_step", value=float(better[1]), unit="step"),) if better else ()),
         ),

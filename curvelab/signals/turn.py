@@ -62,11 +62,11 @@ def turn_of(values: Floats, least: float) -> Turn | None:
     falls, turns, steps = _fits(values)
     noise = _noise(values, turns, steps, least)
     near = values[max(0, lowest - FEWEST_FOR_DIFFERENCES // 2) : lowest + FEWEST_FOR_DIFFERENCES // 2]
-    below = min(noise, max(step_noise(near), least)) if len(near) >= FEWEST_FOR_DIFFERENCES // 2 else noise
+    below = min(_noise(values, turns, steps, 0.0), step_noise(near) if len(near) >= FEWEST_FOR_DIFFERENCES // 2 else np.inf)
     rivals = int(np.sum(values <= values[lowest] + NEAR_THE_LOWEST * below))
     last = after[-max(2, len(after) // 3) :]
     error = noise * float(np.hypot(MEDIAN_COST / np.sqrt(len(last)), OF_AN_EXTREME if rivals > 1 else 1.0))
-    gain = (falls - turns) / noise**2 if noise > 0 else (np.inf if falls > turns else 0.0)
+    gain = (falls - turns) / (noise * noise) if noise > 0 else (np.inf if falls > turns else 0.0)
     bottom = float(values[lowest]) + below * expected_extreme(rivals)
     return Turn(lowest, bottom, float(np.median(last)), error, noise, float(gain))
 
@@ -79,7 +79,7 @@ def expected_extreme(n: int) -> float:
 def _noise(values: Floats, turns: float, steps: int, least: float) -> float:
     """Noise of one value: what is left around the falling and rising fit, or second differences where they say less."""
     free = max(0.0, len(values) - COST_OF_A_STEP * steps)
-    around = float(np.sqrt((turns + OF_A_GUESS * least**2) / (free + OF_A_GUESS)))
+    around = float(np.sqrt((turns + OF_A_GUESS * least * least) / (free + OF_A_GUESS)))
     return min(around, max(step_noise(values), least)) if len(values) >= FEWEST_FOR_DIFFERENCES else around
 
 
@@ -104,7 +104,8 @@ def _falling(values: Floats) -> tuple[Floats, Ints]:
         while blocks and blocks[-1][0] <= mean:
             other, many, rest = blocks.pop()
             total -= rest
-            own += rest + (other - mean) ** 2 * many * count / (many + count)
+            apart = other - mean
+            own += rest + apart * apart * (many * count / (many + count))
             mean, count = (other * many + mean * count) / (many + count), many + count
         blocks.append((mean, count, own))
         total += own
