@@ -50,19 +50,20 @@ class Turn:
         return self.rise / self.error if self.error > 0 else float(np.copysign(np.inf, self.rise))
 
 
-def turn_of(values: Floats, least: float) -> Turn | None:
+def turn_of(values: Floats, least: float, waves: bool = False) -> Turn | None:
     """The turn of a curve at its lowest value; None when fewer than two values follow it.
 
     values float64[n], finite, n >= 3; `least` is a noise that one value has in any case: so few values can agree by chance.
+    With `waves` slow ups and downs count as noise, too: only what the fits leave tells it then, no second differences.
     """
     lowest = int(np.argmin(values))
     after = values[lowest + 1 :]
     if len(after) < 2:
         return None
     falls, turns, steps = _fits(values)
-    noise = _noise(values, turns, steps, least)
+    noise = _noise(values, turns, steps, least, waves)
     near = values[max(0, lowest - FEWEST_FOR_DIFFERENCES // 2) : lowest + FEWEST_FOR_DIFFERENCES // 2]
-    below = min(_noise(values, turns, steps, 0.0), step_noise(near) if len(near) >= FEWEST_FOR_DIFFERENCES // 2 else np.inf)
+    below = min(_noise(values, turns, steps, 0.0, waves), step_noise(near) if len(near) >= FEWEST_FOR_DIFFERENCES // 2 else np.inf)
     rivals = int(np.sum(values <= values[lowest] + NEAR_THE_LOWEST * below))
     last = after[-max(2, len(after) // 3) :]
     error = noise * float(np.hypot(MEDIAN_COST / np.sqrt(len(last)), OF_AN_EXTREME if rivals > 1 else 1.0))
@@ -76,11 +77,11 @@ def expected_extreme(n: int) -> float:
     return NormalDist().inv_cdf((n - 0.375) / (n + 0.25)) if n > 1 else 0.0
 
 
-def _noise(values: Floats, turns: float, steps: int, least: float) -> float:
+def _noise(values: Floats, turns: float, steps: int, least: float, waves: bool) -> float:
     """Noise of one value: what is left around the falling and rising fit, or second differences where they say less."""
     free = max(0.0, len(values) - COST_OF_A_STEP * steps)
     around = float(np.sqrt((turns + OF_A_GUESS * least * least) / (free + OF_A_GUESS)))
-    return min(around, max(step_noise(values), least)) if len(values) >= FEWEST_FOR_DIFFERENCES else around
+    return around if waves or len(values) < FEWEST_FOR_DIFFERENCES else min(around, max(step_noise(values), least))
 
 
 def _fits(values: Floats) -> tuple[float, float, int]:
