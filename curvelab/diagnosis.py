@@ -31,6 +31,7 @@ MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's fi
 MOST_SERIES = 60
 ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
 ENOUGH_CHECKS = 4  # patterns of what was learned that must have been looked for (judgement)
+NEEDED = (("divergence", "overfitting"), ("plateau", "underfitting"))  # was it lost again? was anything learned? one of each
 DOUBTED = 0.5  # a finding of no more confidence names a run only when nothing else does
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
 
@@ -63,7 +64,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
         planned_steps=run.planned_steps,
         points=run.points,
         metrics={metric: len(run.logged[metric]) for metric in run.metrics},
-        verdict=_verdict(story, outcomes, run),
+        verdict=_verdict(story, outcomes, facts),
         best_step=_best_step(facts),
         notes=run.notes,
         outcomes=tuple(outcomes),
@@ -174,18 +175,25 @@ def _begins(finding: Finding) -> tuple[int, str]:
     return (finding.start_step or 0, finding.pattern)
 
 
-def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) -> str:
+def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], facts: Facts) -> str:
     """The pattern that names the run: the root curve pattern, else the worst run pattern, else healthy or not-assessed.
 
-    A doubted one, such as clipping by a threshold that was assumed, gives way to any that is not.
+    A doubted one, such as clipping by a threshold that was assumed, gives way to any that is not. A run is not healthy
+    while what matters most could not be looked for: for a policy, whose loss says little, that is left to its metrics.
     """
     roots = [f for f in story if f.severity != "info" and f.explained_by is None]
     if roots:  # the first of the story, which is told worst first
         return min(roots, key=lambda f: (f.confidence <= DOUBTED, detector_of(f.pattern).kind != "curve")).pattern
     asked = [o for o in outcomes if _judges_learning(detector_of(o.pattern))]
     looked = [o for o in asked if o.status in ("clear", "found")]
-    enough = min(ENOUGH_CHECKS, len(asked)) or 1
-    return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= enough else "not-assessed"
+    enough = facts.run.points >= ENOUGH_POINTS and len(looked) >= (min(ENOUGH_CHECKS, len(asked)) or 1)
+    return "healthy" if enough and (facts.reinforced or _looked_for(asked)) else "not-assessed"
+
+
+def _looked_for(asked: Sequence[Outcome]) -> bool:
+    """Whether of every kind of NEEDED patterns, as far as they were asked for, one could look."""
+    kinds = ([o.status for o in asked if o.pattern in kind] for kind in NEEDED)
+    return all(not kind or "clear" in kind or "found" in kind for kind in kinds)
 
 
 def _judges_learning(one: Detector) -> bool:
