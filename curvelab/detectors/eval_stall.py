@@ -108,21 +108,21 @@ def _example(name: str, evals: tuple[float, float], fires: bool) -> Example:
     yields_to=("overfitting",),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    evals, loss = facts.eval_loss, facts.loss
+    evals, loss = facts.eval_loss, facts.loss_levels
     if not facts.bounded or evals.value.min() <= 0:
         raise NotApplicable("the losses are not positive: they have no relative level")
     start, last = int(evals.step[0]), int(evals.step[-1])
     train = _train_fall(loss, start)
     if train is None:
         return
-    before, after, train_fall, error = train
+    before, after, train_fall = train
     moved = _movement(evals.value)
     rises = moved.rise > limits.rise * (1 if moved.fell_first else 2)
     wanted = limits.train_fall * (OPPOSITE if moved.fall < -CERTAIN * moved.error else 1)
     fell = train_fall + max(0.0, -moved.fall) >= wanted and before > SOLVED * facts.start_level
     if not fell or moved.fall > limits.ratio * train_fall or rises or moved.band > limits.band:
         return
-    if train_fall < CERTAIN * error or moved.fall + CERTAIN * moved.error > FOLLOWS * train_fall:
+    if train_fall < CERTAIN * _train_error(loss, start) / before or moved.fall + CERTAIN * moved.error > FOLLOWS * train_fall:
         raise NotApplicable("too noisy to tell: train and eval scatter more than they would have moved")
     eval_fall, band = moved.fall, moved.band
     yield Finding(
@@ -178,14 +178,20 @@ def _movement(evals: np.ndarray) -> Movement:
     )
 
 
-def _train_fall(loss: Curve, start: int) -> tuple[float, float, float, float] | None:
-    """(level of the train loss at the step `start` and at the end, its fall as a share, the standard error of that)."""
-    width = max(3, len(loss) // 12)
+def _train_fall(loss: Curve, start: int) -> tuple[float, float, float] | None:
+    """(level of the train loss at the step `start` and at the end, its fall as a share); None without a positive level."""
+    width = _width(loss)
     place = int(np.searchsorted(loss.step, start))
     around = loss.value[max(0, place - width // 2) : place + width // 2 + 1]
     before, after = float(np.median(around)), float(np.median(loss.value[-width:]))
-    if before <= 0:
-        return None
-    noise = noise_of(loss.value[max(0, place - width // 2) :])
-    error = MEDIAN_COST * noise * float(np.hypot(1 / np.sqrt(len(around)), 1 / np.sqrt(width)))
-    return before, after, (before - after) / before, error / before
+    return (before, after, (before - after) / before) if before > 0 else None
+
+
+def _train_error(loss: Curve, start: int) -> float:
+    """Standard error of the difference of the two levels."""
+    noise = noise_of(loss.value[max(0, int(np.searchsorted(loss.step, start)) - _width(loss) // 2) :])
+    return MEDIAN_COST * noise * float(np.sqrt(2 / _width(loss)))
+
+
+def _width(loss: Curve) -> int:
+    return max(3, len(loss) // 12)

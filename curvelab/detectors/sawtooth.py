@@ -176,7 +176,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
     """Regular teeth: a period that explains the detrended loss, on the linear or the logarithmic scale."""
     period = _period(loss)
-    if period is None:
+    if period is None or period.explained < limits.with_cyclic_rate:
         return []
     steps = period.length * float(np.median(np.diff(loss.step)))
     cyclic = _cyclic(facts) and _follows_rate(facts, steps)
@@ -253,7 +253,7 @@ def _doubt(n: int) -> float:
 def _follows_rate(facts: Facts, steps: float) -> bool:
     """Whether teeth of a period of `steps` are those of the cyclic learning rate."""
     rate = facts.rate.take(facts.rate.step >= facts.warmup_end)
-    size = block_size(len(rate), LONG)
+    size = block_size(len(rate), LONG // 3)
     own = best_period(detrended(coarse(rate.value, size)))
     return own is not None and abs(own.length * size * float(np.median(np.diff(rate.step))) / steps - 1) <= SAME_PERIOD
 
