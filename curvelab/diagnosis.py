@@ -146,7 +146,8 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
 def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Say which finding explains which, worst first.
 
-    A finding yields to another one of the patterns that its detector names when that began before it, or close to it.
+    A finding yields to another one of the patterns that its detector names, or whose detector names it, when that began
+    before it, or close to it.
     """
     found = list(findings)
     span = max((f.end_step or 0 for f in found), default=0)
@@ -155,14 +156,18 @@ def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         causes = [
             other
             for other in found
-            if other.pattern in detector_of(one.pattern).yields_to
+            if _may_explain(other, one)
             and (other.start_step or 0) <= (one.start_step or 0) + CLOSE * span
-            and not (one.pattern in detector_of(other.pattern).yields_to and _begins(one) < _begins(other))
+            and not (_may_explain(one, other) and _begins(one) < _begins(other))
         ]
         first = min(causes, key=_begins, default=None)
         told.append(one if first is None else msgspec.structs.replace(one, explained_by=first.pattern))
     told = [msgspec.structs.replace(f, severity=_worst(f, told)) for f in told]
     return tuple(sorted(told, key=lambda f: (f.explained_by is not None, -SEVERITIES.index(f.severity), _begins(f))))
+
+
+def _may_explain(cause: Finding, effect: Finding) -> bool:
+    return cause.pattern in detector_of(effect.pattern).yields_to or effect.pattern in detector_of(cause.pattern).explains
 
 
 def _worst(one: Finding, told: Sequence[Finding]) -> Severity:

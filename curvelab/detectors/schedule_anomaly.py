@@ -78,6 +78,15 @@ def _is(kind: str) -> Callable[[Facts, Finding], bool]:
 
 REMEDIES = (
     Remedy(
+        title="Give a learning rate: it was zero from the first log on",
+        why="No step moved a weight; what else the curves show follows from that.",
+        when_not="The run was a dry run or an evaluation.",
+        cost="rerun",
+        source="judgement",
+        propose=lambda facts, finding: (Change(setting="learning_rate", from_=facts.setting("learning_rate"), to=None),),
+        applies=_is("idle_throughout"),
+    ),
+    Remedy(
         title="Give the schedule the number of optimizer steps that the run really has",
         why="{idle:.0%} of the run passed at a learning rate of zero: the decay was over too early.",
         when_not="The steps at the end were not meant to train (evaluation, averaging).",
@@ -136,6 +145,7 @@ def _example(name: str, fires: bool) -> Example:
         _example("declared restarts", False),
     ),
     yields_to=("resume-seam",),  # a schedule begun anew warms up again: the cause is the resume
+    explains=("underfitting",),  # without a learning rate nothing is learned
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     for look in (_risen, _gone, _never_fell):
@@ -157,17 +167,22 @@ def _gone(facts: Facts, limits: Thresholds) -> Finding | None:
     idle = (last - start) / facts.length
     if idle < limits.idle:
         return None
-    said = f"the learning rate is zero from step {start} on" if place else "the learning rate is zero in every log"
+    said = f"the learning rate is zero from step {start} on" if place else f"the learning rate is zero from the first log on (step {start})"
+    share = f"{idle:.0%} of the run (highest {float(rate.value.max()):.3g})" if place else "so that nothing could be learned"
     return Finding(
         severity="warning",
         confidence=0.75 + 0.2 * min(1.0, (idle - limits.idle) / 0.3),
         metric="train/learning_rate",
-        headline=f"{said}, {idle:.0%} of the run (highest {float(rate.value.max()):.3g})",
+        headline=f"{said}, {share}",
         start_step=start,
         end_step=last,
         measured=(
             Measured(
-                name="idle", value=idle, unit="of the run", threshold=limits.idle, setting="schedule-anomaly.idle"
+                name="idle" if place else "idle_throughout",
+                value=idle,
+                unit="of the run",
+                threshold=limits.idle,
+                setting="schedule-anomaly.idle",
             ),
         ),
         evidence=(Span(metric="train/learning_rate", start_step=start, end_step=last, label="rate of zero"),),
@@ -241,7 +256,7 @@ def _never_fell(facts: Facts, limits: Thresholds) -> Finding | None:
         confidence=0.85,
         metric="train/learning_rate",
         headline=f"the learning rate stands at {peak:.3g} up to step {int(rate.step[-1])} of {plan} although a {kind} schedule was declared",
-        start_step=int(rate.step[0]),
+        start_step=int(rate.step[np.searchsorted(rate.step, HALF * plan)]),  # by then it should have left its peak
         end_step=int(rate.step[-1]),
         measured=(Measured(name="still", value=left, unit="of the peak", threshold=STILL),),
         evidence=(
