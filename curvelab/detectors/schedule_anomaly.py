@@ -13,8 +13,8 @@ max_steps, a resume with other settings, two schedulers on one optimizer.
 
 Look-alikes
 -----------
-The tail of a cosine. Declared restarts, cycles, reductions on a plateau. A warm-up over a large part of the run. A rate
-that changes at the seam of a resume, which `resume-seam` tells.
+The tail of a cosine. Restarts and cycles, declared or plain to see. Reductions on a plateau, even to a hundredth. A
+warm-up over a large part of the run. A rate that changes at the seam of a resume, which `resume-seam` tells.
 
 When it is wrong
 ----------------
@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,6 +45,9 @@ FALLING = (*DECAYING, "constant", "constant_with_warmup")
 HALF = 0.5  # of the plan; a decaying schedule has left its peak by then (cosine is at 0.5, inverse_sqrt well below 1)
 STILL = 0.99  # of the peak
 SUDDEN = 5.0  # times the usual change from log to log, for a rise under an unknown schedule (judgement)
+AGAIN = 0.25  # above its first peak, which warm-up may have clipped: a restart comes back to it, or stays below (judgement)
+STEPPED = 0.01  # of `gone`, for a rate that was cut by steps: each cut is meant, and training went on with it (judgement)
+FEW_CUTS = 0.1  # of the logs
 DOUBLED = 2.0  # times the rate before: from here on a rise is a warning
 
 
@@ -159,7 +163,8 @@ def _gone(facts: Facts, limits: Thresholds) -> Finding | None:
     """The rate is zero for the last part of the run, or was never anything else."""
     rate = facts.rate
     peak = float(running_median(rate.value, 5).max())  # a rate that was high in one log is no peak of a schedule
-    high = np.flatnonzero(rate.value > limits.gone * peak) if peak > 0 else np.empty(0, dtype=np.int64)
+    gone = limits.gone * (STEPPED if _by_steps(rate.value) else 1)
+    high = np.flatnonzero(rate.value > gone * peak) if peak > 0 else np.empty(0, dtype=np.int64)
     place = int(high[-1]) + 1 if len(high) else 0
     if place >= len(rate) or peak < 0:
         return None
@@ -205,7 +210,7 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
         moved = np.abs(change[change != 0])
         usual = float(np.median(moved)) if len(moved) > 2 else 0.0
         risen &= (change > limits.rise * before) & (change > SUDDEN * usual)
-    if not risen.any():
+    if not risen.any() or (kind is None and _restarts(rate.value, risen)):
         return None
     place = int(np.argmax(risen))
     base = float(max(lowest[place], least[place]))
@@ -234,6 +239,23 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
             Point(metric="train/learning_rate", step=start, value=float(rate.value[place + 1]), label=f"{times:.3g}x"),
         ),
     )
+
+
+def _restarts(rate: np.ndarray, risen: np.ndarray) -> bool:
+    """Whether a rate goes up and comes down again, twice or more and never above its first peak: cycles of somebody's own."""
+    jumps = np.flatnonzero(risen & (np.diff(rate) > 0))
+    apart = jumps[np.diff(jumps, prepend=-2) > 1]
+    falls = [float(rate[a + 1 : b + 1].min()) < float(rate[a + 1]) for a, b in pairwise([*apart.tolist(), len(rate) - 1])]
+    return len(apart) >= 2 and all(falls) and float(rate.max()) <= (1 + AGAIN) * float(rate[: apart[0] + 1].max())
+
+
+def _by_steps(rate: np.ndarray) -> bool:
+    """Whether a rate comes down in a few steps to a level above zero and rests on each: cut on a plateau or at milestones.
+
+    float64[n] -> two cuts or more, rare among the logs.
+    """
+    cuts = np.flatnonzero(np.diff(rate) < 0)
+    return rate[-1] > 0 and 2 <= len(cuts) <= FEW_CUTS * len(rate)
 
 
 def _never_fell(facts: Facts, limits: Thresholds) -> Finding | None:
