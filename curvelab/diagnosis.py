@@ -44,6 +44,7 @@ MOST_SERIES = 60
 MOST_EPOCHS = 200  # that are told; ticks of more would be a grey band
 ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
 ENOUGH_CHECKS = 4  # patterns of what was learned that must have been looked for (judgement)
+NEEDED = (("divergence", "overfitting"), ("plateau", "underfitting"))  # was it lost again? was anything learned? one of each
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
 
 
@@ -76,7 +77,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
         planned_steps=run.planned_steps,
         points=run.points,
         metrics={metric: len(run.logged[metric]) for metric in run.metrics},
-        verdict=_verdict(story, outcomes, run),
+        verdict=_verdict(story, outcomes, facts),
         best_step=_best_step(facts),
         notes=(*run.notes, *failures),
         outcomes=tuple(outcomes),
@@ -211,7 +212,8 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
 def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Say which finding explains which, worst first.
 
-    A finding yields to another one of the patterns that its detector names when that began before it, or close to it.
+    A finding yields to another one of the patterns that its detector names, or whose detector names it, when that began
+    before it, or close to it.
     """
     found = list(findings)
     span = max((f.end_step or 0 for f in found), default=0)
@@ -220,14 +222,18 @@ def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         causes = [
             other
             for other in found
-            if other.pattern in detector_of(one.pattern).yields_to
+            if _may_explain(other, one)
             and (other.start_step or 0) <= (one.start_step or 0) + CLOSE * span
-            and not (one.pattern in detector_of(other.pattern).yields_to and _begins(one) < _begins(other))
+            and not (_may_explain(one, other) and _begins(one) < _begins(other))
         ]
         first = min(causes, key=_begins, default=None)
         told.append(one if first is None else msgspec.structs.replace(one, explained_by=first.pattern))
     told = [msgspec.structs.replace(f, severity=_worst(f, told)) for f in told]
     return tuple(sorted(told, key=lambda f: (f.explained_by is not None, -SEVERITIES.index(f.severity), _begins(f))))
+
+
+def _may_explain(cause: Finding, effect: Finding) -> bool:
+    return cause.pattern in detector_of(effect.pattern).yields_to or effect.pattern in detector_of(cause.pattern).explains
 
 
 def _worst(one: Finding, told: Sequence[Finding]) -> Severity:
@@ -240,18 +246,26 @@ def _begins(finding: Finding) -> tuple[int, str]:
     return (finding.start_step or 0, finding.pattern)
 
 
-def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], run: Run) -> str:
+def _verdict(story: Sequence[Finding], outcomes: Sequence[Outcome], facts: Facts) -> str:
     """The pattern that names the run: the root curve pattern, else the worst run pattern, else healthy or not-assessed.
 
-    A doubted one (confidence DOUBTED or less), such as clipping by a threshold that was assumed, gives way to any that is not.
+    A doubted one (confidence DOUBTED or less), such as clipping by a threshold that was assumed, gives way to any that is
+    not. A run is not healthy while what matters most could not be looked for: for a policy, whose loss says little, that is
+    left to its metrics.
     """
     roots = [f for f in story if f.severity != "info" and f.explained_by is None]
     if roots:  # the first of the story, which is told worst first
         return min(roots, key=lambda f: (f.confidence <= DOUBTED, detector_of(f.pattern).kind != "curve")).pattern
     asked = [o for o in outcomes if _judges_learning(detector_of(o.pattern))]
     looked = [o for o in asked if o.status in ("clear", "found")]
-    enough = min(ENOUGH_CHECKS, len(asked)) or 1
-    return "healthy" if run.points >= ENOUGH_POINTS and len(looked) >= enough else "not-assessed"
+    enough = facts.run.points >= ENOUGH_POINTS and len(looked) >= (min(ENOUGH_CHECKS, len(asked)) or 1)
+    return "healthy" if enough and (facts.reinforced or _looked_for(asked)) else "not-assessed"
+
+
+def _looked_for(asked: Sequence[Outcome]) -> bool:
+    """Whether of every kind of NEEDED patterns, as far as they were asked for, one could look."""
+    kinds = ([o.status for o in asked if o.pattern in kind] for kind in NEEDED)
+    return all(not kind or "clear" in kind or "found" in kind for kind in kinds)
 
 
 def _judges_learning(one: Detector) -> bool:

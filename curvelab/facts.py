@@ -190,9 +190,34 @@ class Facts:
 
     @cached_property
     def around_zero(self) -> bool:
-        """Whether the loss has no level of its own: it changes sign, or it is a policy-gradient loss."""
-        value = self.loss.value
-        return self.reinforced or (len(value) > 0 and float(np.mean(value < 0)) > 0.1)
+        """Whether the loss has no level of its own: it is often negative, or it is a policy-gradient loss."""
+        return self.reinforced or self._negative(self.loss.value) > 0.1
+
+    @cached_property
+    def why_no_level(self) -> str:
+        """Why nothing can be judged relative to the level of the loss, in words; for runs that are `around_zero`."""
+        if self.reinforced:
+            return "a policy-gradient loss has no level"
+        return f"the loss is negative in {self._negative(self.loss.value):.0%} of the logs: zero is not its floor, and shares of its level mean nothing"
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether zero is the least the losses can be. A log-likelihood or a similarity goes below: no share of its level
+        means anything, and its movements are measured against how far it fell (see `fallen`).
+        """
+        return not any(self._negative(curve.value) > BELOW for curve in (self.loss, *self.eval_losses))
+
+    @cached_property
+    def fallen(self) -> float:
+        """How far the train loss fell at most: from where it began to its best level, at least 0.0. The yardstick of
+        a loss that has no level.
+        """
+        value = self.loss_levels.value
+        return max(0.0, self.start_level - float(running_median(value, 5).min())) if len(value) else 0.0
+
+    @staticmethod
+    def _negative(value: Floats) -> float:
+        return float(np.mean(value < 0)) if len(value) else 0.0
 
     @cached_property
     def preference(self) -> bool:
@@ -224,6 +249,7 @@ class Facts:
 
 
 EVALUATED = re.compile(r"(eval|test|val|valid|validation|dev)[/_.]", re.I)
+BELOW = 0.01  # share of the logs that may be negative, by rounding or an extra term, before zero is no floor (judgement)
 LEVELS = 2000  # points that are enough to judge the level of a metric by (judgement)
 FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
 

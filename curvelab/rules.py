@@ -122,6 +122,7 @@ class Detector:
     remedies: tuple[Remedy, ...]
     examples: tuple[Example, ...]
     yields_to: tuple[str, ...]
+    explains: tuple[str, ...]
     detect: Detect = field(repr=False)
 
     def limits(self, overrides: Mapping[str, float] | None = None) -> Any:
@@ -153,11 +154,13 @@ def detector(
     remedies: Iterable[Remedy] = (),
     examples: Iterable[Example] = (),
     yields_to: Iterable[str] = (),
+    explains: Iterable[str] = (),
 ) -> Callable[[Detect], Detector]:
     """Make a Detector of the decorated `detect`.
 
     needs       canonical metric -> the fewest finite points with which it can look
     yields_to   patterns that explain this one when both are found at about the same place (see curvelab.diagnosis)
+    explains    the same from the other side, for a cause that its effects need not know of
     """
 
     def wrap(detect: Detect) -> Detector:
@@ -171,6 +174,7 @@ def detector(
             remedies=tuple(remedies),
             examples=tuple(examples),
             yields_to=tuple(yields_to),
+            explains=tuple(explains),
             detect=detect,
         )
 

@@ -3,7 +3,8 @@
 What
 ----
 The level of the train loss at the end stands far above the best level that the run had reached: beyond the noise, and a
-good part of all that had been learned is lost. The onset is where the loss leaves its best level for good.
+good part of all that had been learned is lost. The onset is where the loss leaves its best level for good. A loss that
+goes below zero (a log-likelihood, a similarity) is judged by the share of its fall that is lost.
 
 Why
 ---
@@ -37,16 +38,22 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
 from curvelab.proposals import change, clip_at, lower_rate, not_clipped, proposes, rate_can_fall, settled_norms, warm_up
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.episodes import episodes
 from curvelab.signals.noise import running_median, sigma_of, step_noise
+from curvelab.signals.turn import Turn, turn_of
 
+AVERAGED = 2  # points in a stretch, above which its level is better known than a point (judgement)
+BLOCKS = 32  # stretches of the run whose levels are compared (judgement)
+WANDERING = 16.0  # squared scatters of a level that the rise must explain: four sigma (see curvelab.signals.turn)
+LOST_BELOW_ZERO = 0.35  # of the fall, for a loss whose level has no zero to measure the rise by: a clear part of it (judgement)
 BURST = 2.0  # times what a rise needs otherwise, when only the last three logs show it (judgement)
 
 
 @dataclass(frozen=True)
 class Thresholds:
     noises: float = threshold(
-        5.0, unit="standard deviations of one point", low=1.0, high=100.0, source="judgement: far beyond chance",
+        5.0, unit="standard deviations of one point, or standard errors of a level", low=1.0, high=100.0, source="judgement: far beyond chance",
         meaning="how far the level at the end stands above the best level",
     )  # fmt: skip
     lost: float = threshold(
@@ -158,8 +165,8 @@ def _example(name: str, fires: bool) -> Example:
     yields_to=("exploding-gradients", "overfitting"),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    if facts.around_zero:
-        raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
+    if facts.reinforced:
+        raise NotApplicable(facts.why_no_level)
     step, value = facts.loss.step, facts.loss.value
     n = len(value)
     if n < 6:
@@ -173,11 +180,16 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     before = slice(None, lowest + 1) if lowest >= 8 else slice(None)
     sigma = max(sigma_of(value[before] - level[before]), step_noise(value[before]))
     fall = max(facts.start_level, float(level[0])) - best
-    needed = max(limits.noises * sigma, limits.lost * fall, limits.worse * abs(best))
-    late = burst - best > BURST * needed and burst > end
+    least = max(limits.lost * fall, limits.worse * abs(best)) if facts.bounded else LOST_BELOW_ZERO * fall
+    late = burst - best > BURST * max(limits.noises * sigma, least) and burst > end
     end = burst if late else end
     rise = end - best
-    if not rise > needed or rise <= 0:
+    turn = _turn(value, end)
+    clear = rise > limits.noises * sigma
+    if turn and not clear and n > AVERAGED * BLOCKS and turn.sigmas >= limits.noises:
+        clear, best, rise = True, turn.bottom, end - turn.bottom  # the lowest of many noisy levels is lower than the loss ever was
+    steady = turn is None or turn.gain >= WANDERING
+    if rise <= max(least, 0.0) or not (late or (clear and steady)):
         return
     onset = _onset(level, value, lowest, best, max(3 * sigma, 0.02 * rise))
     if _waves(level[np.searchsorted(step, facts.warmup_end) : lowest], rise):
@@ -208,6 +220,21 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Trend(metric="train/loss", start_step=start, start_value=float(level[onset]), end_step=last, end_value=end, label="rise"),
         ),
     )  # fmt: skip
+
+
+def _turn(value: np.ndarray, end: float) -> Turn | None:
+    """The turn of the levels of the run. What stood above the level at the end on the way there is no noise, and neither
+    is one bump before the minimum; a loss that wanders up and down all along is, and its last rise may be chance.
+    """
+    blocks = coarse(value, block_size(len(value), BLOCKS))
+    lowest = int(np.argmin(blocks))
+    later = np.arange(len(blocks)) > lowest
+    low = np.minimum.accumulate(blocks)
+    bumps = [(a, b) for a, b in episodes((blocks > low) & ~later, gap=0) if b - a < len(blocks) // 4]
+    if bumps:
+        a, b = max(bumps, key=lambda bump: float(np.sum((blocks - low)[bump[0] : bump[1] + 1])))
+        blocks = np.concatenate([blocks[:a], low[a : b + 1], blocks[b + 1 :]])
+    return turn_of(np.where(later, np.minimum(blocks, end), blocks), 0.0, waves=True)
 
 
 def _ratio(a: float, b: float) -> float:

@@ -125,7 +125,7 @@ def _example(name: str, step: float, fires: bool, sigma: float = 0.03) -> Exampl
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if facts.around_zero:
-        raise NotApplicable("the loss changes sign: its level says nothing about memory (policy-gradient losses)")
+        raise NotApplicable(facts.why_no_level)
     jumps = _jumps(facts)
     steps = [(at, jump, _share(facts, at, jump)) for at, jump in jumps]
     found = [

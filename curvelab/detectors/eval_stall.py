@@ -3,7 +3,7 @@
 What
 ----
 Over all evals the eval loss stays within a narrow band, without the rise of overfitting, and falls by a small share of
-what the train loss falls in the same time.
+what the train loss falls in the same time, or rises a little from its first value on.
 
 Why
 ---
@@ -34,14 +34,25 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Measured, Span, Trend
 from curvelab.model.percent import percent
+from curvelab.model.run import Curve
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.level import MEDIAN_COST, noise_of
+from curvelab.signals.noise import block_medians, step_noise
+from curvelab.signals.turn import expected_extreme, turn_of
+
+LEVELS = 5  # stretches of the evals whose levels tell the band; more evals make them surer, not more (judgement)
+CERTAIN = 2.0  # standard errors (judgement)
+SOLVED = 0.1  # of the starting loss: below that both move by noise (definition of solved)
+OPPOSITE = 0.75  # of `train_fall` is enough where eval clearly went the other way (judgement)
+FELL = 0.01  # of the first eval; an eval loss that went lower fell first (judgement)
+FOLLOWS = 0.5  # of the fall of the train loss: an eval that may have moved as far is too noisy to be called still (judgement)
 
 
 @dataclass(frozen=True)
 class Thresholds:
     band: float = threshold(
         0.08, unit="of the eval level", low=0.0, high=1.0, source="judgement",
-        meaning="the eval loss stays within this band from its first value on",
+        meaning="the levels of the eval loss stay within this band from the first on, its noise deducted",
     )  # fmt: skip
     ratio: float = threshold(
         0.22, unit="of the fall of the train loss", low=0.0, high=1.0, source="judgement",
@@ -49,11 +60,11 @@ class Thresholds:
     )  # fmt: skip
     train_fall: float = threshold(
         0.2, unit="of the train loss at the first eval", low=0.0, high=1.0, source="judgement",
-        meaning="how far the train loss must have fallen since the first eval",
+        meaning="how far the train loss must have fallen since the first eval, the rise of eval added",
     )  # fmt: skip
     rise: float = threshold(
         0.025, unit="of the eval minimum", low=0.0, high=1.0, source="judgement: half of what overfitting needs",
-        meaning="an eval loss that ended further above its minimum is rising, not stalled",
+        meaning="an eval loss that fell first and ended further above its minimum turned, not stalled; twice as much when it never fell",
     )  # fmt: skip
 
 
@@ -98,28 +109,29 @@ def _example(name: str, evals: tuple[float, float], fires: bool) -> Example:
     yields_to=("overfitting",),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    evals, loss = facts.eval_loss, facts.loss
-    if evals.value.min() <= 0:
-        raise NotApplicable("eval/loss is not positive: it has no relative level")
+    evals, loss = facts.eval_loss, facts.loss_levels
+    if not facts.bounded or evals.value.min() <= 0:
+        raise NotApplicable("the losses are not positive: they have no relative level")
     start, last = int(evals.step[0]), int(evals.step[-1])
-    width = max(3, len(loss) // 12)
-    place = int(np.searchsorted(loss.step, start))
-    before = float(np.median(loss.value[max(0, place - width // 2) : place + width // 2 + 1]))
-    after = float(np.median(loss.value[-width:]))
-    if before <= 0:
+    train = _train_fall(loss, start)
+    if train is None:
         return
-    train_fall = (before - after) / before
-    head, tail = float(np.median(evals.value[:2])), float(np.median(evals.value[-3:]))
-    eval_fall = (head - tail) / head
-    band = float(np.ptp(evals.value)) / head
-    rise = tail / float(evals.value.min()) - 1
-    if train_fall < limits.train_fall or band > limits.band or rise > limits.rise or eval_fall > limits.ratio * train_fall:
+    before, after, train_fall = train
+    moved = _movement(evals.value)
+    rises = moved.rise > limits.rise * (1 if moved.fell_first else 2)
+    wanted = limits.train_fall * (OPPOSITE if moved.fall < -CERTAIN * moved.error else 1)
+    fell = train_fall + max(0.0, -moved.fall) >= wanted and before > SOLVED * facts.start_level
+    if not fell or moved.fall > limits.ratio * train_fall or rises or moved.band > limits.band:
         return
+    if train_fall < CERTAIN * _train_error(loss, start) / before or moved.fall + CERTAIN * moved.error > FOLLOWS * train_fall:
+        raise NotApplicable("too noisy to tell: train and eval scatter more than they would have moved")
+    eval_fall, band = moved.fall, moved.band
     yield Finding(
         severity="warning",
         confidence=0.6 + 0.15 * min(1.0, train_fall / 0.5) + 0.15 * (1 - band / limits.band),
         metric=evals.metric,
-        headline=f"{evals.metric} moved by {percent(eval_fall, '.1%')} since step {start} while train/loss fell by {percent(train_fall)}",
+        headline=f"{evals.metric} {'fell' if eval_fall >= 0 else 'rose'} by {percent(abs(eval_fall), '.1%')} since step {start} "
+        f"while train/loss fell by {percent(train_fall)}",
         start_step=start,
         end_step=last,
         measured=(
@@ -132,3 +144,56 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Trend(metric="train/loss", start_step=start, start_value=before, end_step=int(loss.step[-1]), end_value=after, label="train falls"),
         ),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Movement:
+    """What an eval loss did, as shares of its first level: its fall to the last level (negative when it rose) with the
+    standard error, the rise above its lowest level, and the band of its levels; noise deducted from the last two.
+
+    fell_first says that its lowest level lies clearly below its first value.
+    """
+
+    fall: float
+    error: float
+    rise: float
+    band: float
+    fell_first: bool
+
+
+def _movement(evals: np.ndarray) -> Movement:
+    """Levels of the first and last part of the evals, and of up to LEVELS stretches between."""
+    turn = turn_of(evals, 0.0)
+    noise = turn.noise if turn else step_noise(evals)
+    first, last = max(2, len(evals) // 8), max(2, len(evals) // 4)
+    head, tail = float(np.median(evals[:first])), float(np.median(evals[-last:]))
+    _, levels = block_medians(evals, LEVELS)
+    of_level = MEDIAN_COST * noise * float(np.sqrt(len(levels) / len(evals)))
+    lucky = expected_extreme(len(levels)) * of_level
+    lowest = float(levels.min()) + lucky
+    return Movement(
+        fall=(head - tail) / head,
+        error=MEDIAN_COST * noise * float(np.hypot(1 / np.sqrt(first), 1 / np.sqrt(last))) / head,
+        rise=(tail - lowest) / lowest,
+        band=max(0.0, float(np.ptp(levels)) - 2 * lucky) / head,
+        fell_first=lowest < float(evals[0]) * (1 - FELL) - CERTAIN * noise,
+    )
+
+
+def _train_fall(loss: Curve, start: int) -> tuple[float, float, float] | None:
+    """(level of the train loss at the step `start` and at the end, its fall as a share); None without a positive level."""
+    width = _width(loss)
+    place = int(np.searchsorted(loss.step, start))
+    around = loss.value[max(0, place - width // 2) : place + width // 2 + 1]
+    before, after = float(np.median(around)), float(np.median(loss.value[-width:]))
+    return (before, after, (before - after) / before) if before > 0 else None
+
+
+def _train_error(loss: Curve, start: int) -> float:
+    """Standard error of the difference of the two levels."""
+    noise = noise_of(loss.value[max(0, int(np.searchsorted(loss.step, start)) - _width(loss) // 2) :])
+    return MEDIAN_COST * noise * float(np.sqrt(2 / _width(loss)))
+
+
+def _width(loss: Curve) -> int:
+    return max(3, len(loss) // 12)

@@ -1,10 +1,11 @@
-"""The gradient norm leaves its range after warm-up: its level rises tenfold and stays, or a good share of it is far out.
+"""The gradient norm leaves its range after warm-up: its level rises many times over, or a good share of it is far out.
 
 What
 ----
-Either the level of train/grad_norm has risen tenfold and stays while the loss does not improve (fourfold when the loss
-has become clearly worse), or about a fifth of the logged norms exceed ten times their median, while the loss is not
-solved.
+Either the level of train/grad_norm has risen tenfold and stays while the loss does not improve. Fourfold is enough when the
+loss has become clearly worse as well: two witnesses need to say less each, and a norm that doubles again and again is told
+before it has reached ten times. Or about a fifth of the logged norms exceed ten times their median, while the loss is not
+nearly solved. Or the last norms before a NaN stand tenfold above all before.
 
 Why
 ---
@@ -43,6 +44,7 @@ from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
 FAR = 10.0  # times the median: norms beyond it are left out of what is usual
+NEARLY_SOLVED = 0.25  # of the starting loss: far-out norms of a run that learned as much are those of small batches (judgement)
 LEARNED = 0.3  # relative fall of the loss since the norm rose that shows that the run goes on learning (judgement)
 
 
@@ -168,19 +170,25 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if len(norms) < 8:
         raise NotApplicable(f"{len(norms)} gradient norms after warm-up, 8 are needed")
     median = float(np.median(norms.value))
-    solved = _end_level(facts) <= limits.solved * facts.start_level and not facts.around_zero
+    solved = facts.bounded and _end_level(facts) <= limits.solved * facts.start_level
     if median <= 0 or solved:
         return
     far = norms.value > limits.times * median
-    start, rise = _risen(facts, norms, limits)
+    start, rise, above = _risen(facts, norms, limits)
     late = far[len(far) // 2 :]  # norms that were high and came down have not left their range: the median did
-    gone = not late.any() or (facts.reinforced and float(late.mean()) < limits.share)
-    if start is None and (float(far.mean()) < limits.share or gone):
+    learned = facts.bounded and _late_level(facts) <= NEARLY_SOLVED * facts.start_level
+    gone = learned or not late.any() or (facts.reinforced and float(late.mean()) < limits.share)
+    last = _before_nan(facts, norms, limits) if start is None else None
+    if start is None and last is None and (float(far.mean()) < limits.share or gone):
         return
     highest = float(norms.value.max())
-    if start is not None:
+    if last is not None:
+        where = last
+        headline = f"the gradient norm rose to {float(norms.value[-1]):.3g}, {float(norms.value[-1]) / median:.3g} times its median, and then to NaN"
+        confidence = 0.8
+    elif start is not None:
         where = int(start)
-        headline = f"the gradient norm rose {rise:.0f}-fold after step {where}, to about {_end(norms.value):.3g}, and the loss did not improve"
+        headline = f"the gradient norm rose {rise:.0f}-fold after step {where}, to about {_end(norms.value):.3g}, and the loss {above}"
         confidence = 0.6 + 0.3 * min(1.0, (rise - limits.rise) / 20)
     else:
         where = int(norms.step[np.argmax(far)])
@@ -206,6 +214,17 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _before_nan(facts: Facts, norms: Curve, limits: Thresholds) -> int | None:
+    """Step from which on the last norms before a NaN stand far above the median and all norms before: no isolated peaks."""
+    norm = facts.curve("train/grad_norm")
+    if norm.step[-1] == norms.step[-1] or np.isfinite(norm.value[norm.step > norms.step[-1]]).any():
+        return None
+    low = np.flatnonzero(norms.value <= limits.times * float(np.median(norms.value)))
+    first = int(low[-1]) + 1 if len(low) else 0
+    rises = 0 < first < len(norms) and float(norms.value[first:].max()) > float(norms.value[:first].max())
+    return int(norms.step[first]) if rises else None
+
+
 def _end(value: np.ndarray) -> float:
     return float(np.median(value[-max(3, len(value) // 25) :]))
 
@@ -215,8 +234,13 @@ def _end_level(facts: Facts) -> float:
     return float(np.median(value[-max(3, len(value) // 20) :]))
 
 
-def _risen(facts: Facts, norms: Curve, limits: Thresholds) -> tuple[int | None, float]:
-    """(onset step or None, rise of the level): the end of the norm against its first quarter and its first half.
+def _late_level(facts: Facts) -> float:
+    value = facts.loss.value
+    return float(np.median(value[-max(3, len(value) // 3) :]))
+
+
+def _risen(facts: Facts, norms: Curve, limits: Thresholds) -> tuple[int | None, float, str]:
+    """(onset step or None, rise of the level, what the loss did): the end of the norm against its first quarter and half.
 
     A rise of `times` counts when the loss has not improved since it began, one of `rise` when the loss has become worse:
     norms also grow tenfold where a classifier starts to learn.
@@ -228,13 +252,15 @@ def _risen(facts: Facts, norms: Curve, limits: Thresholds) -> tuple[int | None, 
     end, now = _end(value), _end_level(facts)
     best = float(running_median(facts.loss_levels.value, 5).min())
     before = float(np.median(loss.value[: max(3, len(loss) // 2)]))
-    worse = now > best + 0.2 * abs(best) and now > 0.9 * before
-    for base, times, at_least in ((half, limits.rise, worse), (early, limits.times, True)):
+    scale = abs(best) if facts.bounded else facts.fallen
+    worse = now > best + 0.2 * scale and now > before - 0.1 * scale
+    for base, times, at_least, loss_did in ((half, limits.rise, worse, "became worse"), (early, limits.times, True, "did not improve")):
         rise = end / base if base > 0 else 0.0
         low = np.flatnonzero(level <= 2 * base)
         onset = int(slow.step[min(int(low[-1]) + 1, len(slow) - 1)] if len(low) else norms.step[0])
         around = loss.value[(loss.step >= onset - 0.05 * facts.length) & (loss.step <= onset + 0.05 * facts.length)]
-        improved = len(around) > 0 and now < (1 - LEARNED) * float(np.median(around))
+        then = float(np.median(around)) if len(around) else now
+        improved = then - now > LEARNED * (abs(then) if facts.bounded else facts.fallen)
         if rise >= times and at_least and not improved:
-            return onset, rise
-    return None, end / early if early > 0 else 0.0
+            return onset, rise, loss_did
+    return None, end / early if early > 0 else 0.0, ""

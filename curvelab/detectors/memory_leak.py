@@ -3,7 +3,7 @@
 What
 ----
 A logged memory level rises steadily: after the first tenth of the run it grows by more than 10 %, in nearly every stretch
-of the run, with no single step that explains it.
+of the run or of its later part, with no single step that explains it.
 
 Why
 ---
@@ -47,6 +47,7 @@ OTHERS = re.compile(  # shares of bandwidth, what is left, and the memory of all
     re.I,
 )
 WARM = 0.1  # share of the run that is left out: allocators and caches fill (judgement)
+STARTS = (WARM, 0.35, 0.6)  # share of the run from which on the level may climb: a leak may begin with a phase of it (judgement)
 BLOCKS = 8  # stretches that are compared (judgement)
 FEWEST = 20  # points; fewer make no eight stretches
 RISING = 6  # of the 7 changes between neighbouring stretches (judgement: one may rest)
@@ -128,7 +129,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     curves = memory_curves(facts)
     if not curves:
         raise NotApplicable(f"no memory metric with {FEWEST} points or more was logged")
-    leaks = [(climb, curve) for curve in curves if (climb := _climb(curve, limits)) is not None]
+    leaks = [(climb, curve) for curve in curves if (climb := _first_climb(curve, limits)) is not None]
     if not leaks:
         return
     (growth, trend), curve = max(leaks, key=lambda leak: leak[0][0])
@@ -137,8 +138,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.75 + 0.2 * min(1.0, (growth - limits.growth) / 0.3),
         metric=curve.metric,
-        headline=f"{curve.metric} climbs steadily: {trend.start_value:.4g} to {trend.end_value:.4g} "
-        f"({percent(growth, '+.0%')} after the first tenth of the run)"
+        headline=f"{curve.metric} climbs steadily: {trend.start_value:.4g} to {trend.end_value:.4g} ({percent(growth, '+.0%')} {_since(trend, curve)})"
         + (f"; so does {', '.join(others)}" if others else ""),
         start_step=trend.start_step,
         end_step=trend.end_step,
@@ -160,15 +160,26 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     )
 
 
+def _since(trend: Trend, curve: Curve) -> str:
+    late = trend.start_step > int(curve.step[int(WARM * len(curve))])
+    return f"since step {trend.start_step}" if late else "after the first tenth of the run"
+
+
 def memory_curves(facts: Facts) -> list[Curve]:
     """Every logged memory level: canonical names, and raw ones that speak of rss or memory; bytes before percent."""
     names = [m for m in facts.run.metrics if MEMORY.search(m) and not OTHERS.search(m)]
     return [curve for m in names if len(curve := facts.levels(m)) >= FEWEST]
 
 
-def _climb(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:
-    """(growth, its line) of a level that climbs steadily, or None."""
-    later = curve.value[int(WARM * len(curve)) :]
+def _first_climb(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:
+    """(growth, its line) of a level that climbs steadily to the end from the first of STARTS on that shows it, or None."""
+    climbs = (_climb(curve, start, limits) for start in STARTS if (1 - start) * len(curve) >= FEWEST - WARM * FEWEST)
+    return next((climb for climb in climbs if climb is not None), None)
+
+
+def _climb(curve: Curve, begin: float, limits: Thresholds) -> tuple[float, Trend] | None:
+    """(growth, its line) of a level that climbs steadily from the place `begin` of the run, 0 to 1, to its end, or None."""
+    later = curve.value[int(begin * len(curve)) :]
     x = np.arange(len(later), dtype=np.float64)
     _, level = block_medians(later, BLOCKS)
     changes = np.diff(level)
@@ -183,12 +194,12 @@ def _climb(curve: Curve, limits: Thresholds) -> tuple[float, Trend] | None:
     )
     if not steady or growth - doubt < limits.growth:
         return None
-    steps = curve.step[int(WARM * len(curve)) :]
-    start = int(curve.step[0]) if curve.value[0] < level[0] else int(steps[0])
+    steps = curve.step[int(begin * len(curve)) :]
+    start = int(curve.step[0]) if begin == WARM and curve.value[0] < level[0] else int(steps[0])
     return growth, Trend(
         metric=curve.metric,
         start_step=start,
-        start_value=float(curve.value[0]) if start == curve.step[0] else line.level,
+        start_value=float(curve.value[0]) if start == curve.step[0] and begin == WARM else line.level,
         end_step=int(steps[-1]),
         end_value=line.level + line.slope * (len(later) - 1),
         label=percent(growth, '+.0%'),

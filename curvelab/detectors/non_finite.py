@@ -40,6 +40,9 @@ from curvelab.model.finding import Change, Finding, Measured, Point, Span
 from curvelab.proposals import change, lower_rate, rate_can_fall, switched
 from curvelab.rules import Example, Remedy, detector, threshold
 
+HIGHER = 2.0  # times what the loss had fallen, or its lowest value, above that value: it blew up (judgement)
+FAR = 10.0  # times the median norm (definition of exploding gradients)
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -184,6 +187,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         )
     else:
         headline = f"{metric} was not finite at {_places(bad[metric])} ({count} of its {logged} values) and recovered"
+    if state == "dead":
+        headline += _blown_up(facts, start)
     lone = state == "recovered" and set(bad) == {"train/grad_norm"} and count <= limits.isolated * logged
     yield Finding(
         severity="critical" if state == "dead" else "info" if lone else "warning",
@@ -230,6 +235,25 @@ def _state(facts: Facts, bad: dict[str, np.ndarray]) -> str:
     if ends.get("train/loss") and fine and not any(ends[m] for m in others) and not len(facts.masked):
         return "spoilt"
     return "dead"
+
+
+def _blown_up(facts: Facts, start: int) -> str:
+    """What had blown up before the first NaN, in words: the loss far above where it began, or the norm far above its median."""
+    loss = facts.loss.take(facts.loss.step <= start)
+    norms = facts.finite("train/grad_norm")
+    norms = norms.take(norms.step <= start)
+    told = []
+    if len(loss) >= 2:
+        top = len(loss) - min(3, len(loss) - 1) + int(np.argmax(loss.value[-min(3, len(loss) - 1) :]))
+        earlier, high = loss.value[:top], float(loss.value[top])
+        first, low = float(np.median(earlier[:3])), float(earlier.min())
+        if high > first and high - low >= HIGHER * max(first - low, abs(low) if facts.bounded else 0.0):
+            told.append(f"train/loss rose from {low:.4g} to {high:.4g} by step {int(loss.step[top])}")
+    if len(norms) >= 2:
+        usual, high = float(np.median(norms.value[:-1])), float(norms.value[-1])
+        if high >= FAR * usual > 0:
+            told.append(f"the gradient norm from about {usual:.3g} to {high:.3g} by step {int(norms.step[-1])}")
+    return "; it had blown up before: " + ", ".join(told) if told else ""
 
 
 def _places(steps: np.ndarray) -> str:

@@ -33,15 +33,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvelab import synth
-from curvelab.deciding import eval_noise, still_improving, without_restored_best
+from curvelab.deciding import still_improving, without_restored_best
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span, Trend
 from curvelab.model.options import Options
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve
 from curvelab.proposals import at_least, change, no_longer_than, number, round_steps
-from curvelab.rules import Example, Remedy, detector, threshold
+from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.early_stopping import replay
+from curvelab.signals.turn import turn_of
+
+FEWEST = 4  # evals; fewer show no fall and rise
+MOST = 300  # evals; more are looked at in blocks
+QUIET = 0.005  # of the level: so much an eval of a fixed set moves in any case (measured: sound runs scatter by 1 % or less)
+GAIN = 16.0  # squared eval noises that a rise must explain: four sigma (see curvelab.signals.turn)
+OF_THE_START = 0.5  # times `rise`, of the starting loss: the least that a rise must be in a task that is all but solved (judgement)
+OF_THE_FALL = 3.0  # losses fall by about a third of their level: so the fall tells the scale of one that goes below zero (judgement)
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,12 @@ class Thresholds:
         meaning="how far the late evals stand above the minimum",
     )  # fmt: skip
     noises: float = threshold(
-        3.0, unit="standard deviations of one eval", low=0.0, high=100.0, source="judgement: three sigma",
+        3.0, unit="standard errors of the rise", low=0.0, high=100.0, source="judgement: three sigma",
         meaning="how far beyond the eval noise the rise must be",
     )  # fmt: skip
     sustained: float = threshold(
         0.75, unit="of the last third of the evals after the minimum", low=0.0, high=1.0, source="judgement",
-        meaning="share of the later half of those evals that stand above a third of the rise",
+        meaning="share of the later half of those evals that stand above a third of the rise, or at twice `rise`",
     )  # fmt: skip
     train_fall: float = threshold(
         0.02, unit="of the train loss at the minimum", low=0.0, high=1.0, source="judgement",
@@ -206,59 +215,91 @@ def _example(name: str, rise: float, fires: bool, seed: int = 0, sigma: float = 
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    sets = facts.eval_losses
-    risen = [rise for rise in (_rise(facts, curve, limits) for curve in sets) if rise is not None]
+    if not any(len(curve) >= FEWEST for curve in facts.eval_losses):
+        raise NotApplicable(f"no eval loss has {FEWEST} evals")
+    if not facts.bounded and facts.fallen <= 0:
+        raise NotApplicable("the losses go below zero and the train loss never fell: there is nothing to measure a rise with")
+    rises = [rise for curve in facts.eval_losses if (rise := _rise(facts, curve, limits)) is not None]
+    sure = [rise for rise in rises if rise.beyond >= limits.noises and rise.gain >= GAIN]
+    risen = [rise for rise in sure if rise.share >= limits.rise and rise.held >= limits.sustained and rise.fell >= limits.train_fall]
     if risen:
         worst = max(risen, key=lambda rise: rise.share)
-        yield _told(facts, worst, len(risen), len(sets), limits)
+        yield _told(facts, worst, len(risen), len(facts.eval_losses), limits)
+    elif doubtful := [rise for rise in rises if rise not in sure and rise.share >= limits.rise and rise.fell >= limits.train_fall]:
+        worst = max(doubtful, key=lambda rise: rise.share)
+        raise NotApplicable(
+            f"too noisy to tell: {worst.curve.metric} ends {worst.share:.0%} above its minimum, and one eval scatters by {worst.noise:.0%}"
+        )
 
 
 @dataclass(frozen=True)
 class Rise:
-    """An eval loss that turned: index of its minimum, level of its last third, rise as a share and in sigmas."""
+    """How an eval loss stands above its minimum at the end.
+
+    share    of the rise in the level of the minimum (in what the losses fell, where zero is no floor); noise likewise
+    beyond   the rise in standard errors; gain: see curvelab.signals.turn
+    held     share of the later half of the evals after the minimum that stand clearly above it
+    train    level of the train loss around the minimum and at the end; fell: the same as a share
+    """
 
     curve: Curve
     lowest: int
+    bottom: float
     level: float
     share: float
+    noise: float
     beyond: float
+    gain: float
+    held: float
     late: int
     train: tuple[float, float]
+    fell: float
 
 
 def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
-    """The rise of one eval set after its minimum, or None when it does not pass every threshold."""
-    evals = without_restored_best(curve.value)
-    if len(evals) < 4:
+    """How one eval set rose after its minimum; None when it is too short, did not rise, or is solved."""
+    size = block_size(len(curve), MOST)
+    evals = coarse(without_restored_best(curve.value), size)
+    if len(evals) < FEWEST:
         return None
-    lowest = int(np.argmin(evals))
-    minimum, after = float(evals[lowest]), evals[lowest + 1 :]
-    if len(after) < 2 or minimum <= 0:
+    before, end = _train_levels(facts, int(curve.step[int(np.argmin(evals)) * size]))
+    scale, train_scale = float(np.median(evals)), abs(before)
+    if not facts.bounded:
+        train_scale = facts.fallen
+        scale = max(float(evals[0] - evals.min()), facts.fallen) * OF_THE_FALL
+    turn = turn_of(evals, QUIET * scale)
+    if turn is None or scale <= 0 or train_scale <= 0:
         return None
-    level = float(np.median(after[-max(2, len(after) // 3) :]))
-    share = (level - minimum) / minimum
-    noise = eval_noise(evals, lowest)
-    beyond = (level - minimum) / noise if noise > 0 else np.inf
-    held = float(np.mean(after[-max(2, len(after) // 2) :] > minimum + (level - minimum) / 3))
-    before, end = _train_levels(facts, int(curve.step[lowest]))
-    fell = (before - end) / abs(before) if before else 0.0
-    if share < limits.rise or beyond < limits.noises or held < limits.sustained or fell < limits.train_fall:
+    if facts.bounded:
+        scale = turn.bottom
+    after = evals[turn.lowest + 1 :]
+    if facts.bounded and turn.rise < OF_THE_START * limits.rise * max(facts.start_level, float(evals[0])):
         return None
-    return Rise(curve, lowest, level, share, beyond, len(after), (before, end))
+    kept = min(turn.rise / 3, 2 * limits.rise * scale)  # an explosion is not sustained at a third of its last height
+    held = float(np.mean(after[-max(2, len(after) // 2) :] > turn.bottom + kept))
+    lowest = turn.lowest * size + int(np.argmin(curve.value[turn.lowest * size : (turn.lowest + 1) * size]))
+    return Rise(
+        curve, lowest, turn.bottom, turn.late, turn.rise / scale, turn.noise / scale, turn.sigmas, turn.gain, held,
+        len(after), (before, end), (before - end) / train_scale,
+    )  # fmt: skip
 
 
 def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -> Finding:
     step, metric = rise.curve.step, rise.curve.metric
     start, end = int(step[rise.lowest]), int(step[-1])
-    minimum, (before, after) = float(rise.curve.value[rise.lowest]), rise.train
-    fell = (before - after) / abs(before)
-    headline = f"{metric} rose {percent(rise.share)} after step {start} ({minimum:.4g} to {rise.level:.4g}) while train/loss fell {percent(min(fell, 0.99))}"
+    minimum, (before, after), fell = rise.bottom, rise.train, rise.fell
     better = still_improving(facts, start)
+    if facts.bounded:
+        headline = f"{metric} rose {percent(rise.share)} after step {start} ({minimum:.4g} to {rise.level:.4g})"
+        headline += f" while train/loss fell {percent(min(fell, 0.99))}"
+    else:
+        headline = f"{metric} rose from {minimum:.4g} to {rise.level:.4g} after step {start} while train/loss fell from {before:.4g} to {after:.4g}"
     if sets > 1:
         headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other eval {'set' if sets == 2 else 'sets'} did not"
     if better:
         headline += f". But {better[0]} still improved, until step {better[1]}: decide by the metric that matters"
     stop = replay(rise.curve.value, Options.patience, Options.min_gain).stop
+    of_eval, of_train = ("of the minimum", "of the train loss at the minimum") if facts.bounded else ("of 3 x all that fell", "of all that fell")
     return Finding(
         severity="critical" if rise.share >= 0.5 and not better else "warning",
         confidence=0.55 + 0.2 * min(1.0, (rise.share - limits.rise) / 0.1) + 0.1 * min(1.0, rise.late / 4)
@@ -268,14 +309,14 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
         start_step=start,
         end_step=end,
         measured=(
-            Measured(name="rise", value=rise.share, unit="of the minimum", threshold=limits.rise, setting="overfitting.rise"),
-            Measured(name="beyond_noise", value=min(rise.beyond, 1000.0), unit="eval sigmas", threshold=limits.noises, setting="overfitting.noises"),
-            Measured(name="train_fall", value=fell, unit="of the train loss at the minimum", threshold=limits.train_fall, setting="overfitting.train_fall"),
+            Measured(name="rise", value=rise.share, unit=of_eval, threshold=limits.rise, setting="overfitting.rise"),
+            Measured(name="beyond_noise", value=min(rise.beyond, 1000.0), unit="standard errors", threshold=limits.noises, setting="overfitting.noises"),
+            Measured(name="train_fall", value=fell, unit=of_train, threshold=limits.train_fall, setting="overfitting.train_fall"),
             *((Measured(name="early_stop", value=float(step[stop]), unit="step"),) if stop is not None else ()),
             *((Measured(name="task_best_step", value=float(better[1]), unit="step"),) if better else ()),
         ),
         evidence=(
-            Point(metric=metric, step=start, value=minimum, label=f"best eval {minimum:.4g}"),
+            Point(metric=metric, step=start, value=float(rise.curve.value[rise.lowest]), label=f"best eval {rise.curve.value[rise.lowest]:.4g}"),
             Span(metric=metric, start_step=start, end_step=end, label="eval rises, train falls"),
             Trend(metric="train/loss", start_step=start, start_value=before, end_step=end, end_value=after, label="train/loss"),
         ),

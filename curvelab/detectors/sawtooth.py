@@ -3,7 +3,8 @@
 What
 ----
 Either the detrended train loss after warm-up repeats itself: one period's folded shape explains a good part of its
-variance. Or train loss and eval loss both swing up and down again and again, far beyond mini-batch noise.
+variance. Or the train loss swings up and down again and again, by a third of its level and far beyond mini-batch noise; or
+train loss and eval loss both do.
 
 Why
 ---
@@ -12,8 +13,9 @@ in unshuffled shards. Where the run stops on such a curve is luck.
 
 Look-alikes
 -----------
-Ordinary noise of small batches. The staircase at epoch boundaries. The last, shorter logging window of an epoch under
-gradient accumulation, a periodic fake dip of a single point.
+Ordinary noise of small batches. The noise of a solved task, large only beside what is left of the loss. The staircase at
+epoch boundaries. The last, shorter logging window of an epoch under gradient accumulation, a periodic fake dip of a
+single point.
 
 When it is wrong
 ----------------
@@ -41,11 +43,18 @@ from curvelab.proposals import change, lower_rate, rate_can_fall, switched
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.episodes import zigzag_legs
-from curvelab.signals.noise import sigma_of, step_noise
+from curvelab.signals.noise import loud_noise, sigma_of, step_noise
 from curvelab.signals.periodicity import Period, best_period, detrended
 
 DIPS = 0.12  # share of the points; more single low points than that are teeth (judgement)
 LONG = 3000  # points; a longer loss is looked at in blocks, and whole in its middle (judgement)
+SLOW = 200  # stretches of the run among whose levels irregular teeth are sought; faster ones are noise (judgement)
+MOST_EVALS = 60  # evals; more are looked at in blocks: a swing lasts
+SUSTAINED = 0.25  # turns for an eval: fewer are a few noisy evals of many (judgement)
+SAME_PERIOD = 0.15  # by which two periods may differ and be the same (judgement)
+SOLVED = 0.1  # of the starting loss (definition of solved)
+NEARLY_SOLVED = 0.2  # of the starting loss: below it an eval loss swings by `swing` from a few answers (judgement)
+OF_THE_START = 0.05  # of the starting loss: no swing is smaller (judgement)
 STAIRS = 1.3  # falls of a period: teeth no higher only step down (measured: staircases 0.3 to 1.1, cyclic rates 1.8)
 
 
@@ -66,6 +75,18 @@ class Thresholds:
     swings: float = threshold(
         4, unit="turns", low=2, high=1000, source="judgement: two full waves",
         meaning="how often the eval loss must swing the other way",
+    )  # fmt: skip
+    height: float = threshold(
+        0.35, unit="of the level", low=0.05, high=10.0, source="measured: sound runs and their slow drifts do not swing as far",
+        meaning="how far the train loss must move to count as a swing",
+    )  # fmt: skip
+    turns: float = threshold(
+        8, unit="turns", low=4, high=1000, source="judgement: four full waves",
+        meaning="how often the train loss must swing the other way",
+    )  # fmt: skip
+    beyond_noise: float = threshold(
+        6.0, unit="standard deviations of one point", low=1.0, high=100.0, source="judgement: as for a spike",
+        meaning="how far beyond the noise every swing of the train loss must be",
     )  # fmt: skip
     scatter: float = threshold(
         0.3, unit="of the level", low=0.01, high=10.0, source="judgement",
@@ -155,26 +176,27 @@ def _example(name: str, fires: bool) -> Example:
     yields_to=("divergence", "non-finite"),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    if facts.around_zero:
-        raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
+    if facts.reinforced:
+        raise NotApplicable(facts.why_no_level)
     loss = facts.settled
     if len(loss) < 24:
         raise NotApplicable(f"{len(loss)} points after warm-up, 24 are needed")
-    yield from _teeth(facts, loss, limits) or _waves(facts, loss, limits)
+    yield from _teeth(facts, loss, limits) or _swings(facts, loss, limits) or _waves(facts, loss, limits)
 
 
 def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
     """Regular teeth: a period that explains the detrended loss, on the linear or the logarithmic scale."""
     period = _period(loss)
-    cyclic = _cyclic(facts)
-    needed = limits.explained + _doubt(len(loss)) if not cyclic else limits.with_cyclic_rate
-    if period is None or period.explained < needed or _only_falls(loss.value, period):
+    if period is None or period.explained < limits.with_cyclic_rate:
         return []
-    spacing = float(np.median(np.diff(loss.step)))
-    steps = period.length * spacing
+    steps = period.length * float(np.median(np.diff(loss.step)))
+    cyclic = _cyclic(facts) and _follows_rate(facts, steps)
+    needed = limits.explained + _doubt(len(loss)) if not cyclic else limits.with_cyclic_rate
+    if period.explained < needed or _only_falls(loss.value, period):
+        return []
     start = int(loss.step[0])
-    size = period.amplitude / abs(float(np.median(loss.value)))
-    why = "; the learning rate is cyclic" if cyclic else ""
+    size = period.amplitude / (abs(float(np.median(loss.value))) if facts.bounded else max(facts.fallen, period.amplitude))
+    why = "; the learning rate has the same period" if cyclic else ""
     return [
         Finding(
             severity="warning",
@@ -186,7 +208,7 @@ def _teeth(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
             measured=(
                 Measured(name="period", value=steps, unit="steps"),
                 Measured(name="explained", value=period.explained, unit="of the variance", threshold=limits.explained, setting="sawtooth.explained"),
-                Measured(name="amplitude", value=size, unit="of the level"),
+                Measured(name="amplitude", value=size, unit="of the level" if facts.bounded else "of the fall"),
             ),
             evidence=(Span(metric="train/loss", start_step=start, end_step=int(loss.step[-1]), label=f"period {steps:.0f} steps"),),
         )
@@ -239,15 +261,56 @@ def _doubt(n: int) -> float:
     return 8.0 / n
 
 
+def _follows_rate(facts: Facts, steps: float) -> bool:
+    """Whether teeth of a period of `steps` are those of the cyclic learning rate."""
+    rate = facts.rate.take(facts.rate.step >= facts.warmup_end)
+    size = block_size(len(rate), LONG // 3)
+    own = best_period(detrended(coarse(rate.value, size)))
+    return own is not None and abs(own.length * size * float(np.median(np.diff(rate.step))) / steps - 1) <= SAME_PERIOD
+
+
+def _late(curve: Curve) -> float:
+    """Level of a curve without its first third."""
+    return float(np.median(curve.value[len(curve) // 3 :]))
+
+
+def _swings(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
+    """Irregular teeth: the levels of the train loss turn again and again, by a good part of themselves."""
+    if not facts.bounded or loss.value.min() <= 0 or _late(loss) <= SOLVED * facts.start_level:
+        return []
+    levels = coarse(loss.value, block_size(len(loss), SLOW))
+    least = max(limits.beyond_noise * loud_noise(levels), OF_THE_START * facts.start_level)
+    turns = zigzag_legs(levels, limits.height, least)
+    if turns < limits.turns:
+        return []
+    start, end = int(loss.step[0]), int(loss.step[-1])
+    return [
+        Finding(
+            severity="warning",
+            confidence=0.65 + 0.05 * min(6, turns - limits.turns),
+            metric="train/loss",
+            headline=f"train/loss swings up and down: {turns} turns by {percent(limits.height)} of its level or more, far beyond its noise",
+            start_step=start,
+            end_step=end,
+            measured=(
+                Measured(name="train_turns", value=float(turns), unit="turns of train/loss", threshold=limits.turns, setting="sawtooth.turns"),
+                Measured(name="least_swing", value=max(least, limits.height * float(np.median(levels)))),
+            ),
+            evidence=(Span(metric="train/loss", start_step=start, end_step=end, label="swings"),),
+        )
+    ]  # fmt: skip
+
+
 def _waves(facts: Facts, loss: Curve, limits: Thresholds) -> list[Finding]:
     """Irregular waves: eval swings up and down while train scatters widely."""
     evals = facts.eval_loss
-    if len(evals) < 6 or evals.value.min() <= 0:
+    if len(evals) < 6 or not facts.bounded or evals.value.min() <= 0 or _late(evals) <= NEARLY_SOLVED * facts.start_level:
         return []
-    turns = zigzag_legs(evals.value, limits.swing)
+    levels = coarse(evals.value, block_size(len(evals), MOST_EVALS))
+    turns = zigzag_legs(levels, limits.swing, OF_THE_START * facts.start_level)
     later = loss.value[len(loss) // 3 :]
     scatter = sigma_of(detrended(loss.value)[len(loss) // 3 :]) / max(abs(float(np.median(later))), 1e-300)
-    if turns < limits.swings or scatter < limits.scatter:
+    if turns < max(limits.swings, SUSTAINED * len(levels)) or scatter < limits.scatter:
         return []
     start = int(loss.step[np.argmax(loss.value <= float(np.median(later)))])  # before that it only fell
     return [

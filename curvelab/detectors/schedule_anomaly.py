@@ -13,8 +13,8 @@ max_steps, a resume with other settings, two schedulers on one optimizer.
 
 Look-alikes
 -----------
-The tail of a cosine. Declared restarts, cycles, reductions on a plateau. A warm-up over a large part of the run. A rate
-that changes at the seam of a resume, which `resume-seam` tells.
+The tail of a cosine. Restarts and cycles, declared or plain to see. Reductions on a plateau, even to a hundredth. A
+warm-up over a large part of the run. A rate that changes at the seam of a resume, which `resume-seam` tells.
 
 When it is wrong
 ----------------
@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,6 +47,9 @@ FALLING = (*DECAYING, "constant", "constant_with_warmup")
 HALF = 0.5  # of the plan; a decaying schedule has left its peak by then (cosine is at 0.5, inverse_sqrt well below 1)
 STILL = 0.99  # of the peak
 SUDDEN = 5.0  # times the usual change from log to log, for a rise under an unknown schedule (judgement)
+AGAIN = 0.25  # above its first peak, which warm-up may have clipped: a restart comes back to it, or stays below (judgement)
+STEPPED = 0.01  # of `gone`, for a rate that was cut by steps: each cut is meant, and training went on with it (judgement)
+FEW_CUTS = 0.1  # of the logs
 DOUBLED = 2.0  # times the rate before: from here on a rise is a warning
 
 
@@ -147,6 +151,7 @@ def _example(name: str, fires: bool) -> Example:
         _example("declared restarts", False),
     ),
     yields_to=("resume-seam",),  # a schedule begun anew warms up again: the cause is the resume
+    explains=("underfitting",),  # without a learning rate nothing is learned
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     for look in (_risen, _gone, _never_fell):
@@ -160,7 +165,8 @@ def _gone(facts: Facts, limits: Thresholds) -> Finding | None:
     """The rate is zero for the last part of the run, or was never anything else."""
     rate = facts.rate
     peak = float(running_median(rate.value, 5).max())  # a rate that was high in one log is no peak of a schedule
-    high = np.flatnonzero(rate.value > limits.gone * peak) if peak > 0 else np.empty(0, dtype=np.int64)
+    gone = limits.gone * (STEPPED if _by_steps(rate.value) else 1)
+    high = np.flatnonzero(rate.value > gone * peak) if peak > 0 else np.empty(0, dtype=np.int64)
     place = int(high[-1]) + 1 if len(high) else 0
     if place >= len(rate) or peak < 0:
         return None
@@ -168,17 +174,22 @@ def _gone(facts: Facts, limits: Thresholds) -> Finding | None:
     idle = (last - start) / facts.length
     if idle < limits.idle:
         return None
-    said = f"the learning rate is zero from step {start} on" if place else "the learning rate is zero in every log"
+    said = f"the learning rate is zero from step {start} on" if place else f"the learning rate is zero from the first log on (step {start})"
+    share = f"{percent(idle)} of the run (highest {float(rate.value.max()):.3g})" if place else "so that nothing could be learned"
     return Finding(
         severity="warning",
         confidence=0.75 + 0.2 * min(1.0, (idle - limits.idle) / 0.3),
         metric="train/learning_rate",
-        headline=f"{said}, {percent(idle)} of the run (highest {float(rate.value.max()):.3g})",
+        headline=f"{said}, {share}",
         start_step=start,
         end_step=last,
         measured=(
             Measured(
-                name="idle", value=idle, unit="of the run", threshold=limits.idle, setting="schedule-anomaly.idle"
+                name="idle" if place else "idle_throughout",
+                value=idle,
+                unit="of the run",
+                threshold=limits.idle,
+                setting="schedule-anomaly.idle",
             ),
         ),
         evidence=(Span(metric="train/learning_rate", start_step=start, end_step=last, label="rate of zero"),),
@@ -201,7 +212,7 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
         moved = np.abs(change[change != 0])
         usual = float(np.median(moved)) if len(moved) > 2 else 0.0
         risen &= (change > limits.rise * before) & (change > SUDDEN * usual)
-    if not risen.any():
+    if not risen.any() or (kind is None and _restarts(rate.value, risen)):
         return None
     place = int(np.argmax(risen))
     base = float(max(lowest[place], least[place]))
@@ -230,6 +241,23 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
             Point(metric="train/learning_rate", step=start, value=float(rate.value[place + 1]), label=f"{times:.3g}x"),
         ),
     )
+
+
+def _restarts(rate: np.ndarray, risen: np.ndarray) -> bool:
+    """Whether a rate goes up and comes down again, twice or more and never above its first peak: cycles of somebody's own."""
+    jumps = np.flatnonzero(risen & (np.diff(rate) > 0))
+    apart = jumps[np.diff(jumps, prepend=-2) > 1]
+    falls = [float(rate[a + 1 : b + 1].min()) < float(rate[a + 1]) for a, b in pairwise([*apart.tolist(), len(rate) - 1])]
+    return len(apart) >= 2 and all(falls) and float(rate.max()) <= (1 + AGAIN) * float(rate[: apart[0] + 1].max())
+
+
+def _by_steps(rate: np.ndarray) -> bool:
+    """Whether a rate comes down in a few steps to a level above zero and rests on each: cut on a plateau or at milestones.
+
+    float64[n] -> two cuts or more, rare among the logs.
+    """
+    cuts = np.flatnonzero(np.diff(rate) < 0)
+    return rate[-1] > 0 and 2 <= len(cuts) <= FEW_CUTS * len(rate)
 
 
 def _never_fell(facts: Facts, limits: Thresholds) -> Finding | None:

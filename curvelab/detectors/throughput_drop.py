@@ -2,8 +2,8 @@
 
 What
 ----
-Tokens, samples or steps per second, as logged during training, fall by 20 % or more from one level to another and stay
-there to the end. Where no speed was logged, the time between train logs tells it, under a stricter rule.
+Tokens, samples or steps per second, as logged during training, fall by 20 % or more from one level to another, or little
+by little through the run, and stay there to the end. Where no speed was logged, the time between train logs tells it, under a stricter rule.
 
 Why
 ---
@@ -39,6 +39,9 @@ from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
 from curvelab.proposals import at_least
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.coarse import block_size, coarse
+from curvelab.signals.level import MEDIAN_COST
+from curvelab.signals.noise import sigma_of
 from curvelab.signals.shift import Split, best_split
 
 SPEEDS = ("train/tokens_per_second", "train/samples_per_second", "train/steps_per_second")
@@ -49,7 +52,10 @@ FEWEST = 12  # points; fewer show no two levels (judgement)
 SHORTEST_LOG = 1.0  # seconds between two logs, below which their distance is the logger's time and not the training's
 CLOCK_RULE = 1.75  # times the drop that a logged speed needs: clock times also hold evals, checkpoints, other users
 CERTAIN = 4.0  # standard errors of the difference of the two levels (judgement)
-HELD = 0.8  # share of the later points that stay on the low side (judgement)
+STRETCHES = 20  # of what lies before and after the drop, whose levels are looked at: single logs are noisy (judgement)
+PARTS = 8  # stretches of a run whose speed falls little by little
+FALLING = 6  # of the 7 changes between them (judgement: one may rest)
+HELD = 0.8  # share of the later levels that stay on the low side (judgement)
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,11 @@ def _example(name: str, after: float, fires: bool, until: int = 80, longer: floa
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     speed, unit, clocked = _speed(facts)
-    split = best_split(speed.value)
     wanted = min(0.9, limits.drop * (CLOCK_RULE if clocked else 1.0))
+    split, at_once = best_split(speed.value), True
     if split is None or not _stays_down(speed.value, split, wanted):
+        split, at_once = _slide(speed.value, wanted), False
+    if split is None:
         return
     left = split.after / split.before
     start = int(speed.step[split.index])
@@ -120,7 +128,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="critical" if left < CRITICAL else "warning",
         confidence=(0.6 if clocked else 0.75) + 0.2 * min(1.0, (1 - left - wanted) / 0.3),
         metric=speed.metric,
-        headline=f"speed fell by {percent(1 - left)} at step {start}, from {split.before:,.4g} to {split.after:,.4g} {unit}, and stayed there"
+        headline=f"speed fell by {percent(1 - left)} {'at' if at_once else 'little by little from'} step {start}"
+        + f"{'' if at_once else ' on'}, from {split.before:,.4g} to {split.after:,.4g} {unit}, and stayed there"
         + (" (from the times of the train logs)" if clocked else ""),
         start_step=start,
         end_step=int(speed.step[-1]),
@@ -151,13 +160,27 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 
 def _stays_down(speed: np.ndarray, split: Split, drop: float) -> bool:
-    """Whether the later level is lower by `drop` beyond doubt, for nearly all later points and for the last quarter."""
-    low = (1 - drop) * split.before
-    later = speed[split.index :]
-    last = speed[-max(3, len(speed) // 4) :]
-    certain = split.before - split.after >= CERTAIN * split.error
+    """Whether the later level is lower by `drop` beyond doubt: nearly all later levels and the last quarter are low, and
+    nearly none was before (longer samples slow a run again and again).
+    """
     middle = 0.5 * (split.before + split.after)
-    return bool(split.after <= low and np.median(last) <= low and certain and np.mean(later < middle) >= HELD)
+    certain = split.before - split.after >= CERTAIN * split.error
+    earlier, later = (coarse(part, block_size(len(part), STRETCHES)) for part in np.split(speed, [split.index]))
+    stays = np.median(speed[-max(3, len(speed) // 4) :]) < middle and np.mean(later < middle) >= HELD
+    return bool(np.mean(earlier > middle) >= HELD and split.after <= (1 - drop) * split.before and certain and stays)
+
+
+def _slide(speed: np.ndarray, drop: float) -> Split | None:
+    """A speed that falls little by little: the levels of its first and last fifth, and where it had left the first one."""
+    levels = np.array([np.median(part) for part in np.array_split(speed, PARTS)])
+    fifth = max(2, len(speed) // 5)
+    first, last = speed[:fifth], speed[-fifth:]
+    before, after = float(np.median(first)), float(np.median(last))
+    error = MEDIAN_COST * float(np.hypot(sigma_of(first), sigma_of(last))) / np.sqrt(fifth)
+    steady = int(np.sum(np.diff(levels) < 0)) >= FALLING
+    if not steady or after > (1 - drop) * before or before - after < CERTAIN * error:
+        return None
+    return Split(fifth, before, after, float(error))
 
 
 def _speed(facts: Facts) -> tuple[Curve, str, bool]:

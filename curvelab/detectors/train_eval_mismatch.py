@@ -36,6 +36,7 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Level, Measured, Point
 from curvelab.model.run import Run
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.line import fit_line
 
 FIRST = 3  # evals that are "from the start" (judgement)
 NEAR = 0.1  # how near to the accumulation steps the ratio must be (judgement: dropout and noise)
@@ -98,20 +99,18 @@ def _example(name: str, share: float, fires: bool, steps: int = 1) -> Example:
     ),
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
-    if facts.around_zero or float(facts.eval_loss.value.min()) <= 0:
+    if facts.around_zero or not facts.bounded or float(facts.eval_loss.value.min()) <= 0:
         raise NotApplicable("the losses are not positive: a ratio means nothing")
     pairs = _pairs(facts)
     if len(pairs) < 2:
         raise NotApplicable("fewer than two evals lie among the train logs")
-    if min(trained for _, trained, _ in pairs) <= 0:
+    if min(pair.trained for pair in pairs) <= 0:
         raise NotApplicable("the train loss is zero at the first evals: a ratio means nothing")
-    shares = np.array([evaluated / trained for _, trained, evaluated in pairs])
-    ratio = float(1 / np.median(shares))
     steps = facts.setting("gradient_accumulation_steps")
-    scaled = isinstance(steps, int) and steps >= 2 and bool(np.all(np.abs(1 / shares / steps - 1) <= NEAR))
-    if not scaled and float(shares.max()) > limits.below:
+    scaled = isinstance(steps, int) and steps >= 2 and _is_a_sum(pairs, steps)
+    if not scaled and max(pair.evaluated / pair.trained for pair in pairs) > limits.below:
         return
-    step, trained, evaluated = pairs[0]
+    step, trained, evaluated, ratio = pairs[0].step, pairs[0].trained, pairs[0].evaluated, pairs[0].ratio
     why = (
         f", which is gradient_accumulation_steps: the train loss is logged as a sum over {steps} micro-batches"
         if scaled
@@ -124,7 +123,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         headline=f"train/loss is {ratio:.1f} times {facts.eval_loss.metric} from the first evals on "
         f"({trained:.4g} against {evaluated:.4g} at step {step}){why}",
         start_step=step,
-        end_step=pairs[-1][0],
+        end_step=pairs[-1].step,
         measured=(
             Measured(
                 name="share",
@@ -139,22 +138,50 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         evidence=(
             Point(metric=facts.eval_loss.metric, step=step, value=evaluated, label=f"eval {evaluated:.4g}"),
             Level(
-                metric="train/loss", value=trained, start_step=step, end_step=pairs[-1][0], label=f"train {trained:.4g}"
+                metric="train/loss", value=trained, start_step=step, end_step=pairs[-1].step, label=f"train {trained:.4g}"
             ),
         ),
     )
 
 
-def _pairs(facts: Facts) -> list[tuple[int, float, float]]:
-    """(step, train level around it, eval loss) of the first evals that lie within the train log."""
+@dataclass(frozen=True)
+class Pair:
+    """An eval among the train logs: its step, the train level there with its standard error, the eval loss."""
+
+    step: int
+    trained: float
+    error: float
+    evaluated: float
+
+    @property
+    def ratio(self) -> float:
+        return self.trained / self.evaluated
+
+
+def _is_a_sum(pairs: list[Pair], steps: int) -> bool:
+    """Whether train over eval is the number of accumulation steps at the first eval, and no less at the next ones.
+
+    Later the ratio grows where the noise of training holds the train loss up: the first eval tells the factor best.
+    """
+    near = [abs(pair.ratio / steps - 1) <= NEAR + pair.error / pair.trained for pair in pairs]
+    return near[0] and all(ok or pair.ratio > steps for ok, pair in zip(near, pairs, strict=True))
+
+
+def _pairs(facts: Facts) -> list[Pair]:
+    """The first evals that lie within the train log, each with the train level at its step: a loss may still fall fast.
+
+    A logged loss is the mean since the log before: it stands for the middle between the two.
+    """
     loss, evals = facts.loss, facts.eval_loss
     width = max(2, len(loss) // AROUND)
+    middle = loss.step - np.diff(loss.step, prepend=2 * loss.step[0] - loss.step[1]) / 2
     found = []
     for step, value in zip(evals.step, evals.value, strict=True):
         place = int(np.searchsorted(loss.step, step, side="right"))
         if place >= 2:
-            near = loss.value[max(0, place - width) : place + width]
-            found.append((int(step), float(np.median(near)), float(value)))
+            near = slice(max(0, place - width), place + width)
+            line = fit_line(middle[near], loss.value[near], float(step))
+            found.append(Pair(int(step), line.level, line.level_error, float(value)))
         if len(found) == FIRST:
             break
     return found

@@ -127,7 +127,9 @@ def _example(name: str, height: float, fires: bool, warmup: float = 0.1) -> Exam
 )
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if facts.around_zero:
-        raise NotApplicable("the loss changes sign: a jump has no relative height (policy-gradient losses)")
+        raise NotApplicable(facts.why_no_level)
+    if not len(facts.loss):
+        raise NotApplicable("no train/loss was really measured: all of it is a filter's stand-in for NaN")
     start, end, warmed = _peak_of_the_rate(facts)
     jump = _loss_jump(facts, start, end, limits)
     where = (

@@ -19,12 +19,12 @@ def episodes(marked: NDArray[np.bool_], gap: int = 1) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
 
 
-def zigzag_legs(values: Floats, share: float) -> int:
-    """How many times a positive curve turns and moves by at least `share` of its level the other way.
+def zigzag_legs(values: Floats, share: float, least: float = 0.0) -> int:
+    """How many times a positive curve turns and moves by at least `share` of its level the other way, and by `least`.
 
     values float64[n], positive. A steady fall is one leg, a fall and a rise two.
     """
-    return _legs(_turning_points(values), share)
+    return _legs(_turning_points(values), share, least)
 
 
 def _turning_points(values: Floats) -> Floats:
@@ -39,14 +39,14 @@ def _turning_points(values: Floats) -> Floats:
     return turning
 
 
-def _legs(values: Floats, share: float) -> int:
+def _legs(values: Floats, share: float, least: float) -> int:
     legs, direction = 0, 0
     low = high = float(values[0]) if len(values) else 0.0
     for value in values[1:].tolist():
         low, high = min(low, value), max(high, value)
-        if direction <= 0 and value > low * (1 + share):
+        if direction <= 0 and value > max(low * (1 + share), low + least):
             legs, direction, high = legs + 1, 1, value
-        elif direction >= 0 and value < high * (1 - share):
+        elif direction >= 0 and value < min(high * (1 - share), high - least):
             legs, direction, low = legs + 1, -1, value
         if direction > 0:
             low = high

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+UPPER_QUARTER = 1.1503  # three quarters of a normal sample lie within so many standard deviations
 MAD_TO_SIGMA = 1.4826  # makes the median absolute deviation of a normal sample its standard deviation
 
 
@@ -41,6 +42,17 @@ def grain_of(values: Floats) -> float:
     """
     steps = np.diff(np.unique(values))
     return float(steps.min()) if len(steps) else 0.0
+
+
+def loud_noise(values: Floats) -> float:
+    """Noise of a curve from the upper quarter of its second differences: heavy tails count, jumps rarer than that do not.
+
+    values float64[n], finite, in the order of steps. The standard deviation for white normal noise; 0.0 for fewer than four values.
+    """
+    if len(values) < 4:
+        return 0.0
+    second = np.abs(values[2:] - 2 * values[1:-1] + values[:-2])
+    return float(np.quantile(second, 0.75) / (UPPER_QUARTER * np.sqrt(6)))
 
 
 def running_median(values: Floats, width: int) -> Floats:
