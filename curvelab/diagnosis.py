@@ -34,7 +34,7 @@ from curvelab.patch import patch_of
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
-from curvelab.steering import steered
+from curvelab.steering import doubted, steered
 from curvelab.stopping import early_stopping
 
 MOST_FIXES = 3
@@ -202,6 +202,7 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
         cost=remedy.cost,
         source=remedy.citation,
         alternative=remedy.alternative,
+        doubted=doubted(remedy, finding.causes),
     )
 
 

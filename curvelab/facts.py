@@ -14,6 +14,7 @@ from curvelab.model.log import Floats, Ints
 from curvelab.model.run import Curve, Run
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.epochs import epoch_ends
+from curvelab.signals.level import drift_of
 from curvelab.signals.noise import running_median, step_noise
 from curvelab.signals.schedule import decayed_below, warmup_end
 
@@ -189,6 +190,22 @@ class Facts:
         return step_noise(self.settled.value)
 
     @cached_property
+    def falling(self) -> float | None:
+        """How far the train loss still fell within its second half, as a share of its level; None unless that is beyond doubt."""
+        value = self.loss_levels.value
+        if len(value) < 8:
+            return None
+        drift = drift_of(value[len(value) // 2 :])
+        fell = -drift.change / abs(drift.before) if drift.before else 0.0
+        return fell if fell >= FALLING and -drift.change >= CERTAIN * drift.error else None
+
+    @cached_property
+    def carried_out(self) -> bool:
+        """Whether the run came to the end of its plan, as far as that is known: only then can the plan have been too short."""
+        planned, last = self.run.planned_steps, self.run.last_step or 0
+        return last >= CARRIED_OUT * planned if planned else self.run.state not in ("crashed", "running")
+
+    @cached_property
     def around_zero(self) -> bool:
         """Whether the loss has no level of its own: it changes sign, or it is a policy-gradient loss."""
         value = self.loss.value
@@ -225,6 +242,9 @@ class Facts:
 
 EVALUATED = re.compile(r"(eval|test|val|valid|validation|dev)[/_.]", re.I)
 LEVELS = 2000  # points that are enough to judge the level of a metric by (judgement)
+FALLING = 0.003  # of its level, that a loss falls by in the second half when more steps may help (judgement)
+CERTAIN = 3.0  # standard errors of such a fall
+CARRIED_OUT = 0.9  # of the planned steps (as the detector of abrupt ends takes it)
 FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
 
 

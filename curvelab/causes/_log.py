@@ -105,11 +105,20 @@ def climb(curve: Curve, step: int, since: int = 0) -> Climb | None:
 
 
 def rate_share(facts: Facts, step: int) -> float | None:
-    """The learning rate at a step as a share of its peak; None when it was not logged, or never above zero."""
+    """The learning rate at a step as a share of its peak, 1 at most; None when it was not logged, or never above zero.
+
+    The peak passes over jumps of one or two logs, which may lie above it.
+    """
     rate = facts.rate
     if not len(rate) or not facts.peak_rate > 0:
         return None
-    return float(np.interp(step, rate.step, rate.value)) / facts.peak_rate
+    return min(1.0, float(np.interp(step, rate.step, rate.value)) / facts.peak_rate)
+
+
+def had_peaked(facts: Facts, step: int) -> bool:
+    """Whether the learning rate had been at its peak by a step: only then has a lower one fallen."""
+    before = facts.rate.value[facts.rate.step <= step]
+    return len(before) > 0 and float(before.max()) >= AT_PEAK * facts.peak_rate
 
 
 def high_rate_signs(facts: Facts, cause: str, factor: float = SLIGHT) -> list[Sign]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from curvelab.causes._log import (
     amount,
+    had_peaked,
     high_rate_signs,
     jump_signs,
     measured,
@@ -65,7 +66,7 @@ def _settings(facts: Facts, start: int) -> Iterator[Sign]:
     share = rate_share(facts, start)
     if share is not None and share >= HIGH:
         yield Sign(f"the learning rate was at {percent(share)} of its peak", {"rate-too-high": SLIGHT})
-    elif share is not None and share <= LOW:
+    elif share is not None and share <= LOW and had_peaked(facts, start):
         yield Sign(f"the learning rate had fallen to {percent(share)} of its peak", {"rate-too-high": 1 / SLIGHT})
     if amount(facts, "max_grad_norm") == 0:
         yield Sign(f"clipping is off{origin(facts, 'max_grad_norm')}", {"rate-too-high": SLIGHT, "bad-batches": SLIGHT})

@@ -72,7 +72,7 @@ REMEDIES = (
         applies=lambda facts, finding: not number(facts, "rpo_alpha") and "sft" not in str(facts.setting("loss_type")),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="The chosen answers lost {nats:.3g} nats by step {end_step}: each step moves the model further than the pairs ask for.",
         when_not="The fall began only in the last epoch: then stop earlier.",
         cost="rerun",

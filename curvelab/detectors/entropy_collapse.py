@@ -83,7 +83,7 @@ REMEDIES = (
         applies=proposes(_more_variety),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="Entropy went from {before:.3g} to {level:.3g} faster than the policy could explore.",
         when_not="The reward hardly moves.",
         cost="rerun",

@@ -103,7 +103,7 @@ REMEDIES = (
         applies=proposes(_clip),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="A norm that grows while the loss does not improve means that the steps leave the region where the gradient is valid.",
         when_not="The norm is high from single broken batches.",
         cost="rerun",

@@ -81,7 +81,7 @@ REMEDIES = (
         applies=lambda facts, finding: facts.saves and (finding.start_step or 0) > (facts.run.first_step or 0),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="The policy came to a KL of {level:.3g} by step {end_step}: each of its steps is too long.",
         when_not="The reward hardly moves.",
         cost="rerun",

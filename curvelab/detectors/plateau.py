@@ -123,7 +123,7 @@ REMEDIES = (
         causes=("label-mask", "guessing", "nothing-trains"),
     ),
     Remedy(
-        title="Raise {flag_learning_rate} by 2 to 5x",
+        title="Raise {flag_learning_rate}",
         why="If the data are sound, the steps are too small to leave the plateau at {level:.3g}.",
         when_not="Gradient norms are unstable, or the loss is at the entropy of the data.",
         cost="rerun",
