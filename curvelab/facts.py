@@ -24,6 +24,7 @@ class Facts:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.broke_at: int | None = None  # the engine sets it, once all detectors have looked: the first step at which training broke
 
     def has(self, metric: str) -> bool:
         """Whether the metric was logged at all."""
@@ -83,6 +84,28 @@ class Facts:
     def lowest_rate(self) -> float:
         """Learning rate below which lowering it cures nothing: a tenth of the usual one, a fiftieth for preferences and rewards."""
         return self.usual_rate / (50 if self.preference or self.reinforced else 10)
+
+    @cached_property
+    def highest_rate(self) -> float:
+        """Ten times the upper end of the usual learning rates for what is trained: a run that broke bears hardly more."""
+        return HIGH_RATES["LoRA" if self.setting("r") else "full"]
+
+    @cached_property
+    def trained(self) -> str:
+        """What is trained, in words: "LoRA" or "full fine-tuning"."""
+        return "LoRA" if self.setting("r") else "full fine-tuning"
+
+    @cached_property
+    def adaptive(self) -> bool:
+        """Whether usual learning rates are those of Adam and its kin: unless another optimizer is named, whose rates are others."""
+        return not OTHER_RATES.search(str(self.setting("optim") or ""))
+
+    @cached_property
+    def absurd_decay(self) -> float | None:
+        """A weight decay that cannot be meant: below zero it makes weights grow, above 1 it is ten times the usual and more; else None."""
+        decay = self.setting("weight_decay")
+        known = isinstance(decay, int | float) and not isinstance(decay, bool) and math.isfinite(decay)
+        return float(decay) if known and (decay < 0 or decay > 1) else None
 
     @cached_property
     def plain_descent(self) -> bool:
@@ -241,6 +264,8 @@ class Facts:
 
 
 EVALUATED = re.compile(r"(eval|test|val|valid|validation|dev)[/_.]", re.I)
+HIGH_RATES = {"LoRA": 3e-3, "full": 5e-4}  # ten times the upper end of the usual rates (axolotl, TRL: 3e-4 and 5e-5)
+OTHER_RATES = re.compile(r"sgd|adafactor|adagrad|adadelta|muon|prodigy|d_?adapt|lars|rprop", re.I)
 LEVELS = 2000  # points that are enough to judge the level of a metric by (judgement)
 FALLING = 0.003  # of its level, that a loss falls by in the second half when more steps may help (judgement)
 CERTAIN = 3.0  # standard errors of such a fall

@@ -42,8 +42,8 @@ def test_what_serves_causes_that_are_clearly_outweighed_is_doubted_and_no_part_o
 @pytest.mark.parametrize(
     ("loss", "planned", "longer"),
     [
-        (4 - 0.1 * np.arange(N) / N, 600, True),
-        (4 - 0.1 * np.arange(N) / N, 6000, False),  # the plan was not carried out
+        (4 - 0.2 * (np.arange(N) / N) ** 2, 600, True),
+        (4 - 0.2 * (np.arange(N) / N) ** 2, 6000, False),  # the plan was not carried out
         (1.3 + 0.1 * np.arange(N) / N, 600, False),
         (np.full(N, 4.0), 600, False),
     ],

@@ -58,7 +58,7 @@ class Thresholds:
     )  # fmt: skip
 
 
-_likelihood = at_least("rpo_alpha", 0.01, "1 in the source", to=1.0)
+_likelihood = at_least("rpo_alpha", 0.01, "1 in the source", to=1.0, basis="documented")
 _beta = scaled("beta", 2, "twice the run's own; the source holds models nearer to their reference that way")
 
 REMEDIES = (
@@ -79,6 +79,7 @@ REMEDIES = (
         source=("axolotl-stability", "judgement"),
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         applies=rate_can_fall,
+        causes=("rate-too-high",),
     ),
     Remedy(
         title="Raise {flag_beta}, which holds the model nearer to its reference",
@@ -88,6 +89,7 @@ REMEDIES = (
         source=("arxiv-2406-02900", "judgement"),
         propose=_beta,
         applies=lambda facts, finding: facts.setting("beta") is None or proposes(_beta)(facts, finding),
+        causes=("beta-too-low", "rate-too-high"),
     ),
 )
 

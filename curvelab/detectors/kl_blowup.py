@@ -71,6 +71,7 @@ REMEDIES = (
         source=("trl-faq", "arxiv-2210-10760", "judgement"),
         propose=_beta,
         applies=lambda facts, finding: facts.setting("beta") is None or proposes(_beta)(facts, finding),
+        causes=("beta-too-low",),
     ),
     Remedy(
         title="Go back to the last checkpoint before step {start_step}",
@@ -88,6 +89,7 @@ REMEDIES = (
         source=("axolotl-stability", "judgement"),
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         applies=rate_can_fall,
+        causes=("rate-too-high",),
     ),
 )
 

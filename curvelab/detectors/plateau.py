@@ -110,8 +110,17 @@ REMEDIES = (
         when_not="The same data trained well before.",
         cost="none",
         source=("axolotl-stability", "karpathy-recipe"),
-        applies=_rate_was_on,
+        applies=lambda facts, finding: _rate_was_on(facts, finding) and not facts.preference,
         causes=("label-mask", "guessing"),
+    ),
+    Remedy(
+        title="Look at a few pairs: chosen and rejected the right way round, clearly different, and not cut off before they differ",
+        why="A preference loss that stands at {level:.3g} does not tell the two answers apart (ln 2 = 0.693 is guessing).",
+        when_not="The same pairs trained well before.",
+        cost="none",
+        source="judgement",
+        applies=lambda facts, finding: _rate_was_on(facts, finding) and facts.preference,
+        causes=("guessing", "floor"),
     ),
     Remedy(
         title="Overfit one batch: the loss must go to nearly zero",
