@@ -114,6 +114,15 @@ REMEDIES = (
         causes=("label-mask", "guessing"),
     ),
     Remedy(
+        title="Stop where the loss levels off, or give it more to learn with: a larger model or LoRA rank, more or cleaner data",
+        why="The loss came down slowly and levelled off at {level:.3g} with the rate on: model and data may allow no more.",
+        when_not="Comparable runs reach a lower loss on these data.",
+        cost="rerun",
+        source="judgement",
+        applies=_rate_was_on,
+        causes=("floor",),
+    ),
+    Remedy(
         title="Look at a few pairs: chosen and rejected the right way round, clearly different, and not cut off before they differ",
         why="A preference loss that stands at {level:.3g} does not tell the two answers apart (ln 2 = 0.693 is guessing).",
         when_not="The same pairs trained well before.",
