@@ -35,7 +35,7 @@ from curvelab.patch import patch_of
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
-from curvelab.steering import steered
+from curvelab.steering import doubted, steered
 from curvelab.stopping import early_stopping
 
 MOST_FIXES = 3
@@ -45,6 +45,7 @@ MOST_EPOCHS = 200  # that are told; ticks of more would be a grey band
 ENOUGH_POINTS = 12  # train points without which nothing is called healthy (judgement)
 ENOUGH_CHECKS = 4  # patterns of what was learned that must have been looked for (judgement)
 NEEDED = (("divergence", "overfitting"), ("plateau", "underfitting"))  # was it lost again? was anything learned? one of each
+BREAKS = ("divergence", "non-finite")  # with these the training itself broke
 CLOSE = 0.05  # share of the run within which two findings may be one story even when the effect is seen first
 
 
@@ -64,6 +65,8 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
             outcome, found = look(one, facts, one.limits(options.thresholds.get(one.pattern)))
             outcomes.append(outcome)
             findings += found
+    facts.broke_at = _broke_at(findings)
+    outcomes, findings = _all_advised(facts, outcomes, findings)
     story = _story(findings)
     told, failures = _advice(facts, story, options)
     return Diagnosis(
@@ -119,7 +122,7 @@ def look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Findin
     try:
         with np.errstate(all="ignore"):
             told = [_weighed(_named(one, facts, finding), facts) for finding in one.detect(facts, limits)]
-            found = [_advised(one, facts, finding) for finding, _ in told]
+            found = [finding for finding, _ in told]
     except NotApplicable as why:
         return Outcome(pattern=one.pattern, status="not-applicable", reason=str(why)), []
     except Exception as error:
@@ -159,6 +162,31 @@ def _weighed(finding: Finding, facts: Facts) -> tuple[Finding, str]:
     except Exception as error:
         failures.append(f"its samples could not be counted: {type(error).__name__}: {error}")
     return finding, "; ".join(failures)
+
+
+def _broke_at(findings: Iterable[Finding]) -> int | None:
+    """The first step at which training broke by the findings, whichever saw it first: so that all advise one learning rate."""
+    return min((f.start_step for f in findings if f.start_step is not None and _breaks(f)), default=None)
+
+
+def _breaks(finding: Finding) -> bool:
+    if finding.pattern == "exploding-gradients":  # not when norms are far out now and then around a level that stays
+        return any(m.name == "level_rise" and m.value >= (m.threshold or 0.0) for m in finding.measured)
+    return finding.pattern in BREAKS and finding.severity != "info"
+
+
+def _all_advised(facts: Facts, outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> tuple[list[Outcome], list[Finding]]:
+    """The findings with their fixes; a detector whose remedies fail is a `failed` outcome, and the others go on."""
+    told, kept = [], []
+    for outcome in outcomes:
+        one, found = detector_of(outcome.pattern), [f for f in findings if f.pattern == outcome.pattern]
+        try:
+            with np.errstate(all="ignore"):
+                kept += [_advised(one, facts, finding) for finding in found]
+            told.append(outcome)
+        except Exception as error:
+            told.append(Outcome(pattern=one.pattern, status="failed", reason=f"{type(error).__name__}: {error}"))
+    return told, kept
 
 
 def _advised(one: Detector, facts: Facts, finding: Finding) -> Finding:
@@ -206,6 +234,7 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
         cost=remedy.cost,
         source=remedy.citation,
         alternative=remedy.alternative,
+        doubted=doubted(remedy, finding.causes),
     )
 
 

@@ -14,6 +14,7 @@ from curvelab.model.log import Floats, Ints
 from curvelab.model.run import Curve, Run
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.epochs import epoch_ends
+from curvelab.signals.level import drift_of
 from curvelab.signals.noise import running_median, step_noise
 from curvelab.signals.schedule import decayed_below, warmup_end
 
@@ -23,6 +24,7 @@ class Facts:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.broke_at: int | None = None  # the engine sets it, once all detectors have looked: the first step at which training broke
 
     def has(self, metric: str) -> bool:
         """Whether the metric was logged at all."""
@@ -82,6 +84,28 @@ class Facts:
     def lowest_rate(self) -> float:
         """Learning rate below which lowering it cures nothing: a tenth of the usual one, a fiftieth for preferences and rewards."""
         return self.usual_rate / (50 if self.preference or self.reinforced else 10)
+
+    @cached_property
+    def highest_rate(self) -> float:
+        """Ten times the upper end of the usual learning rates for what is trained: a run that broke bears hardly more."""
+        return HIGH_RATES["LoRA" if self.setting("r") else "full"]
+
+    @cached_property
+    def trained(self) -> str:
+        """What is trained, in words: "LoRA" or "full fine-tuning"."""
+        return "LoRA" if self.setting("r") else "full fine-tuning"
+
+    @cached_property
+    def adaptive(self) -> bool:
+        """Whether usual learning rates are those of Adam and its kin: unless another optimizer is named, whose rates are others."""
+        return not OTHER_RATES.search(str(self.setting("optim") or ""))
+
+    @cached_property
+    def absurd_decay(self) -> float | None:
+        """A weight decay that cannot be meant: below zero it makes weights grow, above 1 it is ten times the usual and more; else None."""
+        decay = self.setting("weight_decay")
+        known = isinstance(decay, int | float) and not isinstance(decay, bool) and math.isfinite(decay)
+        return float(decay) if known and (decay < 0 or decay > 1) else None
 
     @cached_property
     def plain_descent(self) -> bool:
@@ -189,6 +213,22 @@ class Facts:
         return step_noise(self.settled.value)
 
     @cached_property
+    def falling(self) -> float | None:
+        """How far the train loss still fell within its second half, as a share of its level; None unless that is beyond doubt."""
+        value = self.loss_levels.value
+        if len(value) < 8:
+            return None
+        drift = drift_of(value[len(value) // 2 :])
+        fell = -drift.change / abs(drift.before) if drift.before else 0.0
+        return fell if fell >= FALLING and -drift.change >= CERTAIN * drift.error else None
+
+    @cached_property
+    def carried_out(self) -> bool:
+        """Whether the run came to the end of its plan, as far as that is known: only then can the plan have been too short."""
+        planned, last = self.run.planned_steps, self.run.last_step or 0
+        return last >= CARRIED_OUT * planned if planned else self.run.state not in ("crashed", "running")
+
+    @cached_property
     def around_zero(self) -> bool:
         """Whether the loss has no level of its own: it is often negative, or it is a policy-gradient loss."""
         return self.reinforced or self._negative(self.loss.value) > 0.1
@@ -250,7 +290,12 @@ class Facts:
 
 EVALUATED = re.compile(r"(eval|test|val|valid|validation|dev)[/_.]", re.I)
 BELOW = 0.01  # share of the logs that may be negative, by rounding or an extra term, before zero is no floor (judgement)
+HIGH_RATES = {"LoRA": 3e-3, "full": 5e-4}  # ten times the upper end of the usual rates (axolotl, TRL: 3e-4 and 5e-5)
+OTHER_RATES = re.compile(r"sgd|adafactor|adagrad|adadelta|muon|prodigy|d_?adapt|lars|rprop", re.I)
 LEVELS = 2000  # points that are enough to judge the level of a metric by (judgement)
+FALLING = 0.003  # of its level, that a loss falls by in the second half when more steps may help (judgement)
+CERTAIN = 3.0  # standard errors of such a fall
+CARRIED_OUT = 0.9  # of the planned steps (as the detector of abrupt ends takes it)
 FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
 
 

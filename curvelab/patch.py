@@ -115,7 +115,7 @@ def _chosen(fixes: Iterable[Fix]) -> Iterator[Fix]:
     """The fixes to carry out: an alternative only when no fix before it computed a value."""
     computed = False
     for fix in fixes:
-        if fix.alternative and computed:
+        if fix.doubted or (fix.alternative and computed):
             continue
         yield fix
         computed = computed or any(map(_computed, fix.changes))

@@ -17,12 +17,15 @@ from curvelab.knowledge.setting_bounds import BOUNDS, WHOLE
 from curvelab.model.finding import Basis, Change, Finding, Scalar
 from curvelab.model.log import Floats
 from curvelab.model.percent import percent
+from curvelab.signals.level import noise_of
+from curvelab.signals.noise import running_median
 
 Propose = Callable[[Facts, Finding], Iterable[Change]]
 Applies = Callable[[Facts, Finding], bool]
 Way = Literal["up", "down", "any"]
 
 FEWEST_NORMS = 10  # gradient norms that a 90th percentile needs (judgement)
+FEWEST_LOSSES = 4  # losses before an onset that tell the good level (judgement)
 STILL_RISING = 0.9  # of the peak; a rate below it, but not below the rates before, was on its way up (judgement)
 TOO_EARLY = 0.05  # of the peak; a run that broke at a lower rate did not break by its rate (judgement)
 ROOM = 1.5  # times the lowest sensible rate, below which a rate is not lowered any further (judgement)
@@ -111,13 +114,20 @@ def scaled(setting: str, factor: float, because: str, basis: Basis = "judgement"
     return propose
 
 
-def at_least(setting: str, least: float, because: str, *, to: float | None = None, unknown: bool = True) -> Propose:
-    """Propose `to` (else `least`), a value of the source, for a setting below `least`; also where it is not in the log, if `unknown`."""
+def at_least(setting: str, least: float, because: str, *, to: float | None = None, basis: Basis | None = None, unknown: bool = True) -> Propose:
+    """Propose `least`, a value of the source, for a setting below it; also where that is not in the log, if `unknown`.
+
+    to     what is taken instead, out of a range that `because` tells: a judgement
+    basis  another one than that
+    """
+
+    value = least if to is None else to
+    stands_on: Basis = basis or ("documented" if to is None else "judgement")
 
     def propose(facts: Facts, finding: Finding) -> Iterator[Change]:
         now = number(facts, setting)
         if (now is None and unknown and facts.setting(setting) is None) or (now is not None and now < least):
-            yield from change(facts, setting, least if to is None else to, "documented", because, "up")
+            yield from change(facts, setting, value, stands_on, because, "up")
 
     return propose
 
@@ -132,23 +142,28 @@ def switched(setting: str, to: bool, because: str, *, basis: Basis = "documented
     return propose
 
 
-def lower_rate(factor: float, because: str, basis: Basis = "documented") -> Propose:
+def lower_rate(factor: float, because: str) -> Propose:
     """Propose a lower learning rate, two digits.
 
-    A run that broke while its rate was still rising has shown which rate it bears: that of its last good step is
-    measured. Any other gets its own rate over `factor`, but never one too low to learn anything at.
+    A run that broke while its rate was still rising has shown which rate it bears: that of its last good log is
+    measured. Any other gets its own rate over `factor`. None is too low to learn anything at, and where the run broke
+    none is higher than an adaptive optimizer is likely to bear.
     """
 
     def propose(facts: Facts, finding: Finding) -> Iterator[Change]:
         now = number(facts, "learning_rate")
         if now is None or now <= ROOM * facts.lowest_rate:
             return
-        borne = _rate_borne(facts, finding.start_step, now)
-        if borne is not None:
-            said = f"the rate at step {finding.start_step}, the last good one; it was still rising to {now:.3g}"
-            yield from change(facts, "learning_rate", borne, "measured", said, "down")
-        elif now / factor >= facts.lowest_rate:
-            yield from change(facts, "learning_rate", two_digits(now / factor), basis, because, "down")
+        borne = _rate_borne(facts, now)
+        to = now / factor if borne is None else borne[1]
+        if facts.adaptive and facts.broke_at is not None and to > facts.highest_rate:
+            said = f"ten times the upper end of the usual rates for {facts.trained}; what broke bears hardly more"
+            yield from change(facts, "learning_rate", facts.highest_rate, "judgement", said, "down")
+        elif borne is not None:
+            said = f"the rate at step {borne[0]}, the last good log; it was still rising to {now:.3g}"
+            yield from change(facts, "learning_rate", to, "measured", said, "down")
+        elif to >= facts.lowest_rate:
+            yield from change(facts, "learning_rate", two_digits(to), "judgement", because, "down")
         else:
             said = f"{because}; no lower than {facts.lowest_rate:.2g}, where little is learned"
             yield from change(facts, "learning_rate", two_digits(facts.lowest_rate), "judgement", said, "down")
@@ -156,9 +171,9 @@ def lower_rate(factor: float, because: str, basis: Basis = "documented") -> Prop
     return propose
 
 
-def _rate_borne(facts: Facts, step: int | None, peak: float) -> float | None:
-    """The logged rate at the step at which a run broke, two digits rounded down, if it had only risen up to there."""
-    rate = facts.rate
+def _rate_borne(facts: Facts, peak: float) -> tuple[int, float] | None:
+    """The last good log before a run broke and the rate at it, two digits rounded down, if that had only risen up to there."""
+    rate, step = facts.rate, None if facts.broke_at is None else _last_good(facts, facts.broke_at)
     if step is None or len(rate) < 4 or not rate.step[0] <= step < rate.step[-1]:
         return None
     at = float(np.interp(step, rate.step, rate.value))
@@ -166,7 +181,24 @@ def _rate_borne(facts: Facts, step: int | None, peak: float) -> float | None:
     if at < STILL_RISING * highest or not max(TOO_EARLY * peak, ROOM * facts.lowest_rate) < at < STILL_RISING * peak:
         return None
     scale = 10.0 ** (math.floor(math.log10(at)) - 1)
-    return two_digits(math.floor(at / scale) * scale)
+    return step, two_digits(math.floor(at / scale) * scale)
+
+
+def _last_good(facts: Facts, onset: int) -> int | None:
+    """The last log before an onset whose loss was still at the best level up to then; None with too few logs to tell."""
+    before = facts.loss.take(facts.loss.step < onset)
+    if len(before) < FEWEST_LOSSES:
+        return None
+    best = float(running_median(before.value, 3).min())
+    good = before.step[before.value <= best + 3 * noise_of(before.value)]
+    return int(good[-1]) if len(good) else None
+
+
+def decay_to_zero(facts: Facts, finding: Finding) -> Iterator[Change]:
+    """Propose no weight decay where the run's own cannot be meant (see Facts.absurd_decay)."""
+    if facts.absurd_decay is not None:
+        said = "a negative decay makes weights grow by themselves" if facts.absurd_decay < 0 else "above 1 weights decay faster than they learn"
+        yield from change(facts, "weight_decay", 0.0, "judgement", f"{said}; 0.01 to 0.1 are usual")
 
 
 def rate_can_fall(facts: Facts, finding: Finding) -> bool:
@@ -180,11 +212,10 @@ def raise_rate(facts: Facts, finding: Finding) -> Iterator[Change]:
     now = number(facts, "learning_rate")
     if now is None or now <= 0 or not facts.rate_is_low:
         return
-    what = "LoRA" if facts.setting("r") else "full fine-tuning"
     if 3 * now >= facts.usual_rate:
-        yield from change(facts, "learning_rate", two_digits(3 * now), "documented", "2 to 5x in the source; 3x taken", "up")
+        yield from change(facts, "learning_rate", two_digits(3 * now), "judgement", "2 to 5x in the source; 3x taken", "up")
     else:
-        said = f"the low end of the usual rates for {what}"
+        said = f"the low end of the usual rates for {facts.trained}"
         yield from change(facts, "learning_rate", facts.usual_rate, "documented", said, "up")
 
 
@@ -223,10 +254,11 @@ def warm_up(facts: Facts, finding: Finding) -> Iterator[Change]:
         return
     which = "planned" if facts.run.planned_steps else "logged"
     said = f"{percent(wanted / steps)} of {steps} {which} steps; 5 to 10 % in the source"
+    basis: Basis = "judgement" if wanted == 2 * present else "documented"
     if ratio and not number(facts, "warmup_steps"):
-        yield from change(facts, "warmup_ratio", two_digits(wanted / steps), "documented", said, "up")
+        yield from change(facts, "warmup_ratio", two_digits(wanted / steps), basis, said, "up")
     else:
-        yield from change(facts, "warmup_steps", two_digits(wanted), "documented", said, "up")
+        yield from change(facts, "warmup_steps", two_digits(wanted), basis, said, "up")
 
 
 def no_longer_than(facts: Facts, step: int, because: str) -> Iterator[Change]:

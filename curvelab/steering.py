@@ -8,6 +8,7 @@ from curvelab.model.finding import Cause
 from curvelab.rules import Remedy
 
 LEFT_OUT = 0.08  # of the belief: a remedy for causes that are less likely is left out (judgement)
+OUTWEIGHED = 0.5  # of the weight of the leading cause: a remedy for less is doubted (judgement)
 
 
 def steered(remedies: Sequence[Remedy], causes: Sequence[Cause]) -> list[Remedy]:
@@ -17,7 +18,17 @@ def steered(remedies: Sequence[Remedy], causes: Sequence[Cause]) -> list[Remedy]
     """
     if not causes:
         return list(remedies)
-    weight = {cause.name: cause.weight for cause in causes}
     first = max(causes, key=lambda cause: cause.weight).name
-    likely = [r for r in remedies if not r.causes or sum(weight.get(name, 0.0) for name in r.causes) >= LEFT_OUT]
+    likely = [r for r in remedies if not r.causes or _belief(r, causes) >= LEFT_OUT]
     return sorted(likely or remedies, key=lambda remedy: bool(remedy.causes) and first not in remedy.causes)
+
+
+def doubted(remedy: Remedy, causes: Sequence[Cause]) -> bool:
+    """Whether the causes that a remedy serves are clearly outweighed: then it is told, but nothing is changed for it."""
+    leading = max((cause.weight for cause in causes), default=0.0)
+    return bool(remedy.causes) and _belief(remedy, causes) < OUTWEIGHED * leading
+
+
+def _belief(remedy: Remedy, causes: Sequence[Cause]) -> float:
+    """The weight of all the causes that a remedy serves."""
+    return sum(cause.weight for cause in causes if cause.name in remedy.causes)

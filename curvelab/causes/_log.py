@@ -13,7 +13,7 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Point
 from curvelab.model.log import Ints
 from curvelab.model.run import Curve, Seam
-from curvelab.weighing import CLEAR, RULED_OUT, SLIGHT, STRONG, Sign
+from curvelab.weighing import CLEAR, COUNTED, RULED_OUT, SLIGHT, STRONG, Sign
 
 AT_PEAK = 0.92  # of the highest learning rate: from here on it is at its peak (judgement)
 LAST = 3  # logs whose median is the level right before an event (judgement)
@@ -21,7 +21,6 @@ EARLIER = 60  # logs before those that are what is usual (judgement)
 FEWEST = 5  # earlier logs without which nothing is called usual (judgement)
 CLOSE = 0.05  # of the run: a restart this long before an event may be its cause (judgement)
 _SLASH, _EVENTS = re.compile(r"[/\\]"), re.compile(r"events\.out\.tfevents[^\s:]*")
-HIGH_RATES = {"LoRA": 3e-3, "full": 5e-4}  # ten times the upper end of the usual rates (axolotl, TRL: 3e-4 and 5e-5)
 
 
 def number(value: float) -> str:
@@ -105,20 +104,39 @@ def climb(curve: Curve, step: int, since: int = 0) -> Climb | None:
 
 
 def rate_share(facts: Facts, step: int) -> float | None:
-    """The learning rate at a step as a share of its peak; None when it was not logged, or never above zero."""
+    """The learning rate at a step as a share of its peak, 1 at most; None when it was not logged, or never above zero.
+
+    The peak passes over jumps of one or two logs, which may lie above it.
+    """
     rate = facts.rate
     if not len(rate) or not facts.peak_rate > 0:
         return None
-    return float(np.interp(step, rate.step, rate.value)) / facts.peak_rate
+    return min(1.0, float(np.interp(step, rate.step, rate.value)) / facts.peak_rate)
+
+
+def had_peaked(facts: Facts, step: int) -> bool:
+    """Whether the learning rate had been at its peak by a step: only then has a lower one fallen."""
+    before = facts.rate.value[facts.rate.step <= step]
+    return len(before) > 0 and float(before.max()) >= AT_PEAK * facts.peak_rate
 
 
 def high_rate_signs(facts: Facts, cause: str, factor: float = SLIGHT) -> list[Sign]:
     """Whether the learning rate is more than ten times the upper end of the usual ones; tiny models bear that."""
-    rate, limit = amount(facts, "learning_rate"), HIGH_RATES["LoRA" if facts.setting("r") else "full"]
+    rate, limit = amount(facts, "learning_rate"), facts.highest_rate
     if rate is None or rate < limit:
         return []
     text = f"the learning rate {number(rate)} is more than ten times the usual (it lies above {number(limit)}), though tiny models bear it"
     return [Sign(text, {cause: factor})]
+
+
+def decay_signs(facts: Facts, cause: str, others: Sequence[str] = ()) -> list[Sign]:
+    """Whether the weight decay of the settings is one that cannot be meant; nothing when it is usual or not known."""
+    decay = facts.absurd_decay
+    if decay is None:
+        return []
+    what = "weights that are decayed by it grow by themselves" if decay < 0 else "0.01 to 0.1 are usual"
+    text = f"weight_decay is {number(decay)}{origin(facts, 'weight_decay')}: {what}"
+    return [Sign(text, {cause: COUNTED} | dict.fromkeys(others, 1 / STRONG))]  # read in the settings, not guessed from a curve
 
 
 def seam_before(facts: Facts, step: int) -> Seam | None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from curvelab.causes._log import (
     climb,
+    decay_signs,
     high_rate_signs,
     jump_signs,
     level,
@@ -53,7 +54,7 @@ SOON = 3  # logs
     ),
     Candidate(
         "wrong-update", "updates that push the loss up: a wrong sign, or weight decay that feeds on itself", 0.08,
-        "a slow steady climb after a stable stretch",
+        "a slow steady climb after a stable stretch; a weight decay below 0 or above 1",
     ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
@@ -62,6 +63,7 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from restart_signs(facts, start, "resume", ("rate-too-high", "wrong-update"))
     yield from _rate(facts, start)
     yield from high_rate_signs(facts, "rate-too-high")
+    yield from decay_signs(facts, "wrong-update", ("rate-too-high", "bad-data"))
     yield from _norm(facts, start)
     yield from _speed(facts, start)
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from curvelab.causes._log import (
     amount,
+    decay_signs,
+    had_peaked,
     high_rate_signs,
     jump_signs,
     measured,
@@ -46,6 +48,10 @@ HIGH, LOW = 0.5, 0.2  # of the peak rate
         "small-batches", "batches of few samples, whose gradients scatter", 0.1,
         "no more than four samples a step, norms that are far out now and then",
     ),
+    Candidate(
+        "wrong-update", "weights that grow by themselves: a negative weight decay, or one that is far too large", 0.03,
+        "a weight decay below 0 or above 1",
+    ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     start, rise, far = finding.start_step or 0, measured(finding, "level_rise"), measured(finding, "far_share")
@@ -59,13 +65,15 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from restart_signs(facts, start, "resume")
     yield from _settings(facts, start)
     yield from high_rate_signs(facts, "rate-too-high")
+    usual = [Sign("weight_decay is not in the log, or a usual one", {"wrong-update": 1 / CLEAR})]
+    yield from decay_signs(facts, "wrong-update", ("rate-too-high", "bad-batches", "small-batches")) or usual
 
 
 def _settings(facts: Facts, start: int) -> Iterator[Sign]:
     share = rate_share(facts, start)
     if share is not None and share >= HIGH:
         yield Sign(f"the learning rate was at {percent(share)} of its peak", {"rate-too-high": SLIGHT})
-    elif share is not None and share <= LOW:
+    elif share is not None and share <= LOW and had_peaked(facts, start):
         yield Sign(f"the learning rate had fallen to {percent(share)} of its peak", {"rate-too-high": 1 / SLIGHT})
     if amount(facts, "max_grad_norm") == 0:
         yield Sign(f"clipping is off{origin(facts, 'max_grad_norm')}", {"rate-too-high": SLIGHT, "bad-batches": SLIGHT})

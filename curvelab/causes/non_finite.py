@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from curvelab.causes._log import Climb, amount, climb, number, origin, percent, rate_share, spacing
+from curvelab.causes._log import Climb, amount, climb, had_peaked, number, origin, percent, rate_share, spacing
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
 from curvelab.weighing import CLEAR, SLIGHT, STRONG, Candidate, Sign, unseen, weighing
@@ -53,8 +53,7 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     yield from _rate(facts, start)
     yield from _precision(facts)
     yield from _afterwards(facts, finding, start)
-    if len(facts.masked):
-        gap = spacing(facts.curve("train/loss").step)
+    if len(facts.masked) and (gap := spacing(facts.curve("train/loss").step)) >= 2:
         text = f"a filter hid the NaN: which of the {number(gap)} steps up to step {start} was the first cannot be told"
         yield from unseen(text, "bad-batch")
 
@@ -100,7 +99,7 @@ def _rate(facts: Facts, start: int) -> Iterator[Sign]:
     if jump is not None:
         text = f"the learning rate jumps from {number(jump[1])} to {number(jump[2])} at step {jump[0]}"
         yield Sign(text, {"updates-too-large": STRONG, "bad-batch": 1 / CLEAR})
-    elif share is not None and 0 <= share <= LOW_RATE and start > facts.warmup_end:
+    elif share is not None and 0 <= share <= LOW_RATE and had_peaked(facts, start):
         yield Sign(f"the learning rate had fallen to {percent(share)} of its peak", {"updates-too-large": 1 / SLIGHT})
     if amount(facts, "max_grad_norm") == 0:
         yield Sign(f"clipping is off{origin(facts, 'max_grad_norm')}", {"updates-too-large": SLIGHT})

@@ -12,12 +12,9 @@ from curvelab.causes._log import level, number, percent
 from curvelab.causes._standing import NOTHING, chance_of, level_of, low_rate_signs, norm_signs
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
-from curvelab.signals.level import drift_of
 from curvelab.weighing import CLEAR, SLIGHT, STRONG, Candidate, Sign, unseen, weighing
 
 FEW_STEPS = 200  # optimizer steps in which little can be learned (judgement)
-CERTAIN = 3.0  # standard errors of a fall that goes on
-FALLING = 0.003  # of the level, in the second half
 
 
 @weighing(
@@ -67,12 +64,9 @@ def _length(facts: Facts) -> Iterator[Sign]:
     value = facts.loss_levels.value
     if len(value) < 8:
         return
-    drift = drift_of(value[len(value) // 2 :])
-    fell = -drift.change / abs(drift.before) if drift.before else 0.0
-    still = fell >= FALLING and -drift.change >= CERTAIN * drift.error
     steps = f"the run has {number(facts.length)} steps"
-    if still:
-        text = f"the loss still fell by {percent(fell)} within the second half; {steps}"
+    if facts.falling is not None:
+        text = f"the loss still fell by {percent(facts.falling)} within the second half; {steps}"
         yield Sign(text, {
             "too-short": CLEAR if facts.length <= FEW_STEPS else SLIGHT, "rate-too-low": SLIGHT, "guessing": 1 / CLEAR, "nothing-trains": 1 / SLIGHT,
         })  # fmt: skip

@@ -58,7 +58,7 @@ class Thresholds:
     )  # fmt: skip
 
 
-_likelihood = at_least("rpo_alpha", 0.01, "1 in the source", to=1.0)
+_likelihood = at_least("rpo_alpha", 0.01, "1 in the source", to=1.0, basis="documented")
 _beta = scaled("beta", 2, "twice the run's own; the source holds models nearer to their reference that way")
 
 REMEDIES = (
@@ -72,13 +72,14 @@ REMEDIES = (
         applies=lambda facts, finding: not number(facts, "rpo_alpha") and "sft" not in str(facts.setting("loss_type")),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="The chosen answers lost {nats:.3g} nats by step {end_step}: each step moves the model further than the pairs ask for.",
         when_not="The fall began only in the last epoch: then stop earlier.",
         cost="rerun",
         source=("axolotl-stability", "judgement"),
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         applies=rate_can_fall,
+        causes=("rate-too-high",),
     ),
     Remedy(
         title="Raise {flag_beta}, which holds the model nearer to its reference",
@@ -88,6 +89,7 @@ REMEDIES = (
         source=("arxiv-2406-02900", "judgement"),
         propose=_beta,
         applies=lambda facts, finding: facts.setting("beta") is None or proposes(_beta)(facts, finding),
+        causes=("beta-too-low", "rate-too-high"),
     ),
 )
 

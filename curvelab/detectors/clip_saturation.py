@@ -95,7 +95,22 @@ def _same_step(facts: Facts, finding: Finding) -> Iterator[Change]:
         yield from change(facts, "learning_rate", two_digits(rate * kept), "measured", said, "down")
 
 
+def _rate_suspect(facts: Facts, finding: Finding) -> bool:
+    """Whether the norms are uneven, or the weighing of the causes says that the rate is what is wrong."""
+    leading = max(finding.causes, key=lambda cause: cause.weight, default=None)
+    return _uneven(facts) or (leading is not None and leading.name == "rate-too-high")
+
+
 REMEDIES = (
+    Remedy(
+        title="Give the clip threshold that was in use ({flag_max_grad_norm}), or log the settings with the run: {max_grad_norm:g} was assumed",
+        why="Without the run's own threshold nothing says that a single update was clipped.",
+        when_not="The run did use the trainer's default.",
+        cost="none",
+        source="judgement",
+        applies=lambda facts, finding: "max_grad_norm" not in facts.run.config,
+        causes=("threshold-assumed",),
+    ),
     Remedy(
         title="Log the gradient norm before clipping, then set {flag_max_grad_norm} to its 90th percentile",
         why="The logged norms stick at {max_grad_norm:g}: they were written after clipping, and how large they were is not in the log.",
@@ -136,7 +151,7 @@ REMEDIES = (
         alternative=True,
         causes=("rate-too-high",),
         applies=lambda facts, finding: (
-            not facts.plain_descent and rate_can_fall(facts, finding) and _uneven(facts)
+            not facts.plain_descent and rate_can_fall(facts, finding) and _rate_suspect(facts, finding)
         ),
     ),
 )

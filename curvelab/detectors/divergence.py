@@ -36,7 +36,17 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span, Trend
-from curvelab.proposals import change, clip_at, lower_rate, not_clipped, proposes, rate_can_fall, settled_norms, warm_up
+from curvelab.proposals import (
+    change,
+    clip_at,
+    decay_to_zero,
+    lower_rate,
+    not_clipped,
+    proposes,
+    rate_can_fall,
+    settled_norms,
+    warm_up,
+)
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.episodes import episodes
@@ -106,6 +116,33 @@ REMEDIES = (
         applies=lambda facts, finding: facts.saves and (finding.start_step or 0) > (facts.run.first_step or 0),
     ),
     Remedy(
+        title="Set {flag_weight_decay} to 0, or to a usual 0.01 to 0.1",
+        why="It is {weight_decay:g} in the settings: weights that are decayed by that move away from what the gradient asks for.",
+        when_not="The optimizer counts its decay with the other sign or in another unit.",
+        cost="rerun",
+        source="judgement",
+        propose=decay_to_zero,
+        applies=proposes(decay_to_zero),
+        causes=("wrong-update",),
+    ),
+    Remedy(
+        title="Check the loss and the update for a wrong sign, and the optimizer for a weight decay that is negative or far too large",
+        why="After a stable stretch the loss climbs steadily: something pushes it up at every step.",
+        when_not="It climbed at once, or as soon as the rate was at its peak.",
+        cost="none",
+        source="judgement",
+        applies=lambda facts, finding: facts.absurd_decay is None,
+        causes=("wrong-update",),
+    ),
+    Remedy(
+        title="Look at the data of the steps after {start_step}: another source, empty or repeated samples",
+        why="The loss left a level that was stable at the same rate: what changed there is the data.",
+        when_not="The gradient norm had climbed before.",
+        cost="none",
+        source="judgement",
+        causes=("bad-data",),
+    ),
+    Remedy(
         title="Lengthen the warm-up to 5 to 10 % of the steps",
         why="The loss broke early, at step {start_step}: a longer way up lets weights and optimizer settle before the rate is high.",
         when_not="The run was resumed from a checkpoint with its optimizer state.",
@@ -115,6 +152,7 @@ REMEDIES = (
         applies=lambda facts, finding: (
             not _jumped(facts, finding) and _broke_early(facts, finding) and proposes(warm_up)(facts, finding)
         ),
+        causes=("rate-too-high",),
     ),
     Remedy(
         title="Clip the gradients ({flag_max_grad_norm}), which is off",
@@ -124,6 +162,7 @@ REMEDIES = (
         source=("playbook", "axolotl-stability"),
         propose=_clip,
         applies=lambda facts, finding: not _jumped(facts, finding) and not_clipped(facts),
+        causes=("rate-too-high", "bad-data"),
     ),
     Remedy(
         title="Lower {flag_learning_rate} to a rate that the run bears",
@@ -133,6 +172,7 @@ REMEDIES = (
         source=("small-scale-proxies", "axolotl-stability", "judgement"),
         propose=lower_rate(5, "2 to 5x in the source for spikes; 5x taken, for this loss did not come back"),
         applies=lambda facts, finding: not _jumped(facts, finding) and rate_can_fall(facts, finding),
+        causes=("rate-too-high",),
     ),
 )
 

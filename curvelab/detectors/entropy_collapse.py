@@ -65,6 +65,15 @@ def _more_variety(facts: Facts, finding: Finding) -> Iterator[Change]:
 
 REMEDIES = (
     Remedy(
+        title="Stop where the reward was at its best: nothing is left to explore",
+        why="The reward had reached its end when the entropy fell; an entropy of {level:.3g} is then what is to be expected.",
+        when_not="Harder tasks can be added.",
+        cost="none",
+        source="judgement",
+        causes=("reward-solved",),
+        applies=lambda facts, finding: any(c.name == "reward-solved" and c.weight == max(x.weight for x in finding.causes) for c in finding.causes),
+    ),
+    Remedy(
         title="Clip higher: {flag_epsilon_high} of 0.28",
         why="The usual upper clip keeps unlikely tokens from becoming likelier: the entropy fell from {before:.3g} to {level:.3g}.",
         when_not="The entropy began to fall only when the reward was at its maximum.",
@@ -72,6 +81,7 @@ REMEDIES = (
         source="dapo",
         propose=at_least("epsilon_high", 0.28, "0.28 in the source"),
         applies=lambda facts, finding: (number(facts, "epsilon_high") or 0.0) < 0.28,
+        causes=("no-exploration",),
     ),
     Remedy(
         title="Sample with more variety: {flag_temperature} of 0.8 to 1.0, {flag_num_generations} of 16 or more",
@@ -81,15 +91,17 @@ REMEDIES = (
         source="axolotl-stability",
         propose=_more_variety,
         applies=proposes(_more_variety),
+        causes=("no-exploration",),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="Entropy went from {before:.3g} to {level:.3g} faster than the policy could explore.",
         when_not="The reward hardly moves.",
         cost="rerun",
         source=("axolotl-stability", "judgement"),
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         applies=rate_can_fall,
+        causes=("rate-too-high",),
     ),
     Remedy(
         title="Add a KL term: {flag_beta} above 0",
@@ -99,6 +111,7 @@ REMEDIES = (
         source=("axolotl-stability", "judgement"),
         propose=lambda facts, finding: change(facts, "beta", 0.01, "judgement", "a weak term; the source gives no number", "up"),
         applies=lambda facts, finding: number(facts, "beta") == 0,
+        causes=("no-exploration",),
     ),
 )
 

@@ -39,7 +39,7 @@ from curvelab.facts import Facts, levels_of
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve
-from curvelab.proposals import clip_at, lower_rate, proposes, rate_can_fall, scaled, settled_norms
+from curvelab.proposals import clip_at, decay_to_zero, lower_rate, proposes, rate_can_fall, scaled, settled_norms
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
@@ -87,6 +87,16 @@ def _clip(facts: Facts, finding: Finding) -> Iterator[Change]:
 
 REMEDIES = (
     Remedy(
+        title="Set {flag_weight_decay} to 0, or to a usual 0.01 to 0.1",
+        why="It is {weight_decay:g} in the settings: weights that are decayed by that move away from what the gradient asks for.",
+        when_not="The optimizer counts its decay with the other sign or in another unit.",
+        cost="rerun",
+        source="judgement",
+        propose=decay_to_zero,
+        applies=proposes(decay_to_zero),
+        causes=("wrong-update",),
+    ),
+    Remedy(
         title="Look at the batches of the highest norms: very short targets, endless repetitions, foreign samples",
         why="{far_share:.0%} of the norms are far out, the highest {highest:.3g} against a median of {median_norm:.3g}: "
         "at a small batch size a few samples do that.",
@@ -94,6 +104,7 @@ REMEDIES = (
         cost="none",
         source=("olmo2", "axolotl-stability"),
         applies=_heavy_tail,
+        causes=("bad-batches", "small-batches"),
     ),
     Remedy(
         title="Clip the gradients at their usual norm ({flag_max_grad_norm})",
@@ -103,9 +114,10 @@ REMEDIES = (
         source=("playbook", "axolotl-stability"),
         propose=_clip,
         applies=proposes(_clip),
+        causes=("rate-too-high", "bad-batches", "small-batches"),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="A norm that grows while the loss does not improve means that the steps leave the region where the gradient is valid.",
         when_not="The norm is high from single broken batches.",
         cost="rerun",
@@ -113,6 +125,7 @@ REMEDIES = (
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         alternative=True,
         applies=rate_can_fall,
+        causes=("rate-too-high", "rate-jump", "resume"),
     ),
     Remedy(
         title="Accumulate over more micro-batches ({flag_gradient_accumulation_steps})",
@@ -122,6 +135,7 @@ REMEDIES = (
         source=("axolotl-stability", "judgement"),
         propose=scaled("gradient_accumulation_steps", 2, "twice the run's own; the source gives no number"),
         applies=_heavy_tail,
+        causes=("small-batches", "bad-batches"),
     ),
 )
 

@@ -71,6 +71,7 @@ REMEDIES = (
         source=("trl-faq", "arxiv-2210-10760", "judgement"),
         propose=_beta,
         applies=lambda facts, finding: facts.setting("beta") is None or proposes(_beta)(facts, finding),
+        causes=("beta-too-low",),
     ),
     Remedy(
         title="Go back to the last checkpoint before step {start_step}",
@@ -81,13 +82,14 @@ REMEDIES = (
         applies=lambda facts, finding: facts.saves and (finding.start_step or 0) > (facts.run.first_step or 0),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="The policy came to a KL of {level:.3g} by step {end_step}: each of its steps is too long.",
         when_not="The reward hardly moves.",
         cost="rerun",
         source=("axolotl-stability", "judgement"),
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         applies=rate_can_fall,
+        causes=("rate-too-high",),
     ),
 )
 

@@ -132,7 +132,7 @@ REMEDIES = (
         causes=("shards", "epoch-order", "length-groups"),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="A rate that overshoots throws the loss about its minimum.",
         when_not="The teeth have the period of the data or of the schedule.",
         cost="rerun",

@@ -138,7 +138,7 @@ REMEDIES = (
         causes=("odd-batches", "rate-too-high"),
     ),
     Remedy(
-        title="Lower {flag_learning_rate} by 2 to 5x",
+        title="Lower {flag_learning_rate}",
         why="{episodes:.0f} spikes on clean data mean that the steps are too large.",
         when_not="The batches of the spikes are broken: mend the data first.",
         cost="rerun",

@@ -66,7 +66,7 @@ class Thresholds:
     )  # fmt: skip
 
 
-_more_workers = at_least("dataloader_num_workers", 4, "above 0 in the source; 4 taken, to be tuned", unknown=False)
+_more_workers = at_least("dataloader_num_workers", 4, to=4, because="above 0 in the source; 4 taken, to be tuned", unknown=False)
 
 REMEDIES = (
     Remedy(

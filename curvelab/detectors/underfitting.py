@@ -74,12 +74,12 @@ FALLING = 0.5  # of the whole fall that must lie in the second half of a run tha
 LEAST = 0.005  # of the starting loss: with a smaller fall in that half, more steps of the kind lead nowhere (judgement)
 
 
-def _still_falls(facts: Facts, finding: Finding) -> bool:
-    """Whether half of the fall or more came in the second half of the run, beyond doubt: then more steps may help."""
-    value = facts.loss_levels.value
-    first, middle, last = (float(np.median(part)) for part in np.array_split(value, 3))
-    doubt = 2 * MEDIAN_COST * noise_of(value) * math.sqrt(6 / len(value))
-    return middle - last >= max(FALLING * (first - last), LEAST * abs(first), doubt)
+def _too_short(facts: Facts, finding: Finding) -> bool:
+    """Whether the plan was carried out, the loss still falls, and half of its fall or more came in the second half."""
+    if facts.falling is None or not facts.carried_out:
+        return False
+    first, middle, last = (float(np.median(part)) for part in np.array_split(facts.loss_levels.value, 3))
+    return middle - last >= max(FALLING * (first - last), LEAST * abs(first))
 
 
 def _longer(facts: Facts, finding: Finding) -> Iterator[Change]:
@@ -90,13 +90,14 @@ def _longer(facts: Facts, finding: Finding) -> Iterator[Change]:
 
 REMEDIES = (
     Remedy(
-        title="Raise {flag_learning_rate} by 2 to 5x (typical: 1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
+        title="Raise {flag_learning_rate} towards the usual range (1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
         why="The loss fell by only {fall:.1%} in the whole run, at a rate that is not known to be in the usual range.",
         when_not="The loss is at the level of guessing although the rate is in the usual range: then look at the labels.",
         cost="rerun",
         source=("axolotl-stability", "unsloth-lora"),
         propose=raise_rate,
         applies=lambda facts, finding: facts.rate_is_low,
+        causes=("rate-too-low",),
     ),
     Remedy(
         title="Check what trains: number of trainable parameters, LoRA on all linear layers, the label mask",
@@ -112,7 +113,8 @@ REMEDIES = (
         cost="resume",
         source="playbook",
         propose=_longer,
-        applies=_still_falls,
+        applies=_too_short,
+        causes=("too-short",),
     ),
 )
 

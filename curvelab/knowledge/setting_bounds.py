@@ -14,7 +14,7 @@ WHOLE = frozenset((
 BOUNDS: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-8, 1.0),
     "max_grad_norm": (1e-6, 1e6),
-    "weight_decay": (1e-6, 1.0),
+    "weight_decay": (0.0, 1.0),
     "warmup_ratio": (0.001, 0.2),
     "warmup_steps": (1, 1e8),
     "max_steps": (1, 1e9),

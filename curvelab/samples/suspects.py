@@ -14,6 +14,7 @@ from curvelab.signals.episodes import episodes
 
 AROUND = 7  # points on each side that tell the level which a spike stands on (judgement)
 RISING = 3  # points before a peak that may belong to its rise (judgement)
+AS_HIGH = 0.9  # of a peak: a point right after it that is no lower is as suspect (judgement)
 
 
 def suspects(facts: Facts, finding: Finding) -> list[tuple[int, int]]:
@@ -45,7 +46,7 @@ def _window(curve: Curve, first: int, last: int) -> tuple[int, int]:
 
 
 def _of_spikes(curve: Curve, finding: Finding) -> Iterator[tuple[int, int]]:
-    """One window for each peak, from the point at which the loss began to rise."""
+    """One window for each peak, from the point at which the loss began to rise to the last that is about as high."""
     for mark in finding.evidence:
         place = int(np.searchsorted(curve.step, mark.step)) if isinstance(mark, Point) else len(curve)
         if place >= len(curve):
@@ -55,7 +56,10 @@ def _of_spikes(curve: Curve, finding: Finding) -> Iterator[tuple[int, int]]:
         half = (value[place] + np.median(around[np.isfinite(around)])) / 2 if np.isfinite(around).any() else np.inf
         while begin > max(0, place - RISING) and value[begin - 1] >= half:
             begin -= 1
-        yield _window(curve, begin, place)
+        end = place
+        while end < min(len(curve) - 1, place + RISING) and value[end + 1] >= AS_HIGH * value[place] > half:
+            end += 1
+        yield _window(curve, begin, end)
 
 
 def _of_holes(facts: Facts, finding: Finding) -> Iterator[tuple[int, int]]:
