@@ -20,6 +20,7 @@ from curvelab.model.finding import Change, Scalar
 from curvelab.model.result import PatchChange
 
 EVALS = 10  # of a run that has shown none: every 10 % of the steps
+STRATEGIES = ("no", "steps", "epoch", "best")  # words of Transformers for when to evaluate and to save
 
 
 def completed(lines: Iterable[PatchChange], spoken: Spoken) -> tuple[PatchChange, ...]:
@@ -49,9 +50,10 @@ class _Desk:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     def strategy(self, name: str) -> str:
-        """eval_strategy or save_strategy as one word; empty where nothing says."""
+        """eval_strategy or save_strategy as one of STRATEGIES; empty where nothing says, or something unknown."""
         value = self.value(name)
-        return "" if value is None else "no" if value is False else str(value).lower().rpartition(".")[2]
+        word = "no" if value is False else str(value).lower().rpartition(".")[2]
+        return word if word in STRATEGIES else ""
 
     def whole(self, name: str) -> int | None:
         value = self.value(name)
@@ -146,22 +148,25 @@ def _best(desk: _Desk) -> None:
 
 
 def _aligned(desk: _Desk, cause: str, why: str) -> None:
-    """save_steps as a multiple of eval_steps, both written out where the log does not show that they were in force."""
+    """save_steps equal to eval_steps, both written out where the log does not show that they were in force.
+
+    The trainer accepts any multiple, but it restores the best of the evals that were saved: with one save for several
+    evals, or none before the end, the best one is lost.
+    """
     evals = _eval_steps(desk)
-    if evals is None:
-        return
+    length = desk.whole("max_steps") if "max_steps" in desk.lines else None
+    evals = min(evals, length) if length else evals
     desk.add("eval_steps", evals, cause, why)
     saves = desk.value("save_steps")
-    if not isinstance(saves, int | float) or (saves < 1) != (evals < 1) or evals < 1:
-        saves = evals
-    every = max(1, round(saves / evals)) * evals
-    desk.add("save_steps", every, cause, "must be a multiple of eval_steps")
+    more = isinstance(saves, int | float) and saves > evals and "save_total_limit" in desk.spoken.dialect.words
+    disk = f"; {desk.spoken.flag('save_total_limit')} bounds the disk space" if more else ""
+    desk.add("save_steps", evals, cause, f"a save at each eval, or the best one may not be kept{disk}")
     for name in desk.spoken.dialect.explicit:
         if name not in desk.lines and desk.value(name) is not None:
             desk.write(name, desk.value(name), cause, "early stopping wants it written out")
 
 
-def _eval_steps(desk: _Desk) -> int | float | None:
+def _eval_steps(desk: _Desk) -> int | float:
     """Steps between evals: as proposed, as set where the settings say that they counted, else as logged."""
     value = desk.value("eval_steps")
     number = value if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
@@ -188,10 +193,11 @@ def _stopping(desk: _Desk) -> None:
 
 
 def _needs(desk: _Desk) -> None:
-    """Evals of a run that has logged none need data to evaluate on."""
+    """Evals of a run that has logged none need data to evaluate on: without them the trainers refuse to start."""
     if any(metric.startswith("eval/") for metric in desk.spoken.run.logged):
         return
     for name in ("eval_steps", "eval_strategy"):
         needs = desk.spoken.word(name).needs
         if name in desk.lines and needs:
             desk.note(name, f"needs {needs}")
+            return

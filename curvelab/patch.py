@@ -11,6 +11,8 @@ Rules, in this order
   both would leave the setting where it was, which is the one value that two findings speak against.
 - Two ways to say one thing (max_steps, num_train_epochs) and settings that belong together (micro-batch and
   accumulation) come from one finding.
+- A run that is to stop early at its best is not cut at the best step of the last one, too: the stop could not fire then,
+  and a schedule that is tied to the length would end sooner. The shorter plan is told as the other way.
 - While the learning rate is lowered, the clip threshold is not raised: the run is unsteady, and one of the two at a time
   shows which it was.
 - A change to the value that is there is none; one without a computed value is to be done by hand.
@@ -22,9 +24,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from curvelab.companions import completed
 from curvelab.dialects import Spoken
-from curvelab.knowledge.merging import DOUBTED, OBSERVING, ONE_OF, STEADIER, TOGETHER, UNLIMITED
+from curvelab.knowledge.merging import DOUBTED, LENGTHS, OBSERVING, ONE_OF, STEADIER, TIED, TOGETHER, UNLIMITED
 from curvelab.model.finding import SEVERITIES, Change, Finding, Fix, Scalar
 from curvelab.model.result import Patch, PatchChange
 from curvelab.snippets import forms_of, value_text
@@ -62,7 +66,7 @@ def patch_of(findings: Sequence[Finding], spoken: Spoken) -> Patch | None:
         _count(finding, spoken, ballot)
     settled = [_settled(votes, ballot.late.get(name, ())) for name, votes in ballot.votes.items()]
     changing = [line for line in settled if not _same(line.change.from_, line.change.to)]
-    lines = completed(_one_at_a_time(changing, ballot), spoken)
+    lines = completed(_one_end(_one_at_a_time(changing, ballot), ballot), spoken)
     if not lines:
         return None
     return Patch(
@@ -206,3 +210,17 @@ def _one_at_a_time(lines: list[PatchChange], ballot: _Ballot) -> list[PatchChang
         f"{rate.change.setting}: one of the two at a time"
     )
     return [line for line in lines if line is not clip]
+
+
+def _one_end(lines: list[PatchChange], ballot: _Ballot) -> list[PatchChange]:
+    """Without a shorter plan where the best model is kept and early stopping ends the run; a shorter one says when not."""
+    found = {_name(line.change): line for line in lines}
+    cut = next((line for name in LENGTHS if (line := found.get(name)) and _way(line.change) == -1), None)
+    if cut is None:
+        return lines
+    best, whose = found.get("load_best_model_at_end"), f"{cut.change.setting} {value_text(cut.change.to)}"
+    if best is not None and best.change.to not in (None, False):
+        ballot.by_hand.append(f"{whose} ({', '.join(cut.patterns)}) instead of early stopping, not beside it: {TIED}")
+        return [line for line in lines if line is not cut]
+    told = msgspec.structs.replace(cut, remark="; ".join(filter(None, (cut.remark, TIED))))
+    return [told if line is cut else line for line in lines]

@@ -263,9 +263,8 @@ def eval_every(facts: Facts) -> Iterator[Change]:
     yield from change(facts, "eval_strategy", "steps", "documented", "evals at regular step intervals in the source")
     yield from regular
     now = number(facts, "save_steps")
-    if facts.setting("load_best_model_at_end") is True and now and now % every:
-        multiple = max(1, round(now / every)) * every
-        yield from change(facts, "save_steps", multiple, "documented", f"load_best_model_at_end wants a multiple of {every}")
+    if facts.setting("load_best_model_at_end") is True and now and now != every:
+        yield from change(facts, "save_steps", every, "documented", "load_best_model_at_end keeps the best of the evals that were saved")
 
 
 def _evaluates_by_steps(facts: Facts) -> bool:

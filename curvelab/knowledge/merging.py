@@ -15,6 +15,9 @@ STEADIER = {"learning_rate": -1, "max_grad_norm": -1, "warmup_steps": 1, "warmup
 # two settings that are ways to say one thing: a patch has one of them
 ONE_OF = ({"max_steps", "num_train_epochs"}, {"warmup_steps", "warmup_ratio"})
 
+LENGTHS = ("max_steps", "num_train_epochs")  # settings that end a run
+TIED = "a schedule that is tied to the length ends sooner, too"
+
 # canonical settings that belong together: taken from one finding as a whole
 TOGETHER = ({"per_device_train_batch_size", "gradient_accumulation_steps"}, {"fp16", "bf16"})
 

@@ -81,7 +81,7 @@ _ARGUMENTS = _same(
     "save_strategy", "save_total_limit", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "seed",
     "dataloader_num_workers", "save_only_model",
 ) | {
-    "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",)),
+    "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",), needs="an eval_dataset"),
     # gone in Transformers 5, where train_sampling_strategy names the order
     "group_by_length": Word("", also=("group_by_length",), by_hand='train_sampling_strategy="random"'),
 }  # fmt: skip
@@ -156,6 +156,7 @@ AXOLOTL = Dialect(
         "max_seq_length": Word("sequence_len"),
         "packing": Word("sample_packing"),
         "eval_steps": Word("eval_steps", instead="evals_per_epoch", needs="val_set_size or test_datasets"),
+        "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",), needs="val_set_size or test_datasets"),
         "save_steps": Word("save_steps", instead="saves_per_epoch"),
     }
     | _lacking("early_stopping_threshold", "axolotl stops early at a threshold of 0")
@@ -179,6 +180,7 @@ LLAMAFACTORY = Dialect(
     | _same("lora_alpha", "lora_dropout", "packing", "temperature")
     | {
         "eval_steps": Word("eval_steps", needs="val_size or eval_dataset"),
+        "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",), needs="val_size or eval_dataset"),
         "r": Word("lora_rank"),
         "max_seq_length": Word("cutoff_len"),
         "beta": Word("pref_beta", also=("dpo_beta",)),
