@@ -15,17 +15,17 @@ import msgspec
 import numpy as np
 
 from curvelab.dialects import Spoken
-from curvelab.knowledge.merging import STOP_PATIENCE, STOP_THRESHOLD
 from curvelab.model.finding import Change, Scalar
+from curvelab.model.options import Options
 from curvelab.model.result import PatchChange
 
 EVALS = 10  # of a run that has shown none: every 10 % of the steps
 STRATEGIES = ("no", "steps", "epoch", "best")  # words of Transformers for when to evaluate and to save
 
 
-def completed(lines: Iterable[PatchChange], spoken: Spoken) -> tuple[PatchChange, ...]:
+def completed(lines: Iterable[PatchChange], spoken: Spoken, options: Options) -> tuple[PatchChange, ...]:
     """The lines of a patch with their companions, at the end; a line whose companions cannot be had is kept as it is."""
-    desk = _Desk({line.change.canonical or line.change.setting: line for line in lines}, spoken)
+    desk = _Desk({line.change.canonical or line.change.setting: line for line in lines}, spoken, options)
     for rule in (_precision, _warmup, _batch, _generations, _eval_strategy, _save_strategy, _best, _stopping, _needs):
         rule(desk)
     return tuple({line.change.setting: line for line in reversed(desk.lines.values())}.values())[::-1]
@@ -33,10 +33,11 @@ def completed(lines: Iterable[PatchChange], spoken: Spoken) -> tuple[PatchChange
 
 @dataclass
 class _Desk:
-    """The lines by canonical setting, and what the run had."""
+    """The lines by canonical setting, what the run had, and what the user asked for."""
 
     lines: dict[str, PatchChange]
     spoken: Spoken
+    options: Options
 
     def value(self, name: str) -> Scalar:
         """What a setting will be: as proposed, else as it was; None where nothing says."""
@@ -187,9 +188,12 @@ def _stopping(desk: _Desk) -> None:
         return
     if desk.spoken.word(best).place == "ModelCheckpoint":
         desk.lines.pop("save_steps", None)  # a checkpoint callback that monitors saves after each validation
-    for name, value in (("early_stopping_patience", STOP_PATIENCE), ("early_stopping_threshold", STOP_THRESHOLD)):
+    metric = desk.value("metric_for_best_model")
+    said = f"stops where {metric if isinstance(metric, str) and metric != 'None' else 'the eval loss'} no longer improves"
+    wanted = {"early_stopping_patience": desk.options.patience, "early_stopping_threshold": desk.options.min_gain}
+    for name, value in wanted.items():
         if desk.was(name) is None and name not in desk.lines:
-            desk.add(name, value, best, "stops where the eval loss no longer improves")
+            desk.add(name, value, best, said)
 
 
 def _needs(desk: _Desk) -> None:

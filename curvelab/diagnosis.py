@@ -53,7 +53,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
     options = Options.of(settings)
     for pattern in (*options.select, *options.ignore, *options.thresholds):
         detector_of(pattern)
-    facts = Facts(run)
+    facts = Facts(run, options)
     outcomes: list[Outcome] = []
     findings: list[Finding] = []
     for one in detectors():
@@ -90,7 +90,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
 def _advice(facts: Facts, story: Sequence[Finding], options: Options) -> tuple[dict[str, Any], list[Note]]:
     """What follows from the findings, by field of Diagnosis; a part that fails costs a note and nothing else."""
     parts: dict[str, Callable[[], Any]] = {
-        "patch": lambda: patch_of(story, facts.spoken),
+        "patch": lambda: patch_of(story, facts.spoken, options),
         "wasted": lambda: wasted(facts, story, tariff_of(facts, options)),
         "early_stopping": lambda: early_stopping(facts, options, tariff_of(facts, options)),
         "checkpoint": lambda: checkpoint_advice(facts, story),
@@ -193,6 +193,7 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
     words: dict[str, Any] = {m.name: m.value for m in finding.measured}
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
+    words |= {"patience": facts.options.patience, "min_gain": facts.options.min_gain}
     formatter = _Lenient(facts.spoken)
     return Fix(
         title=formatter.vformat(remedy.title, (), words),

@@ -30,6 +30,7 @@ from curvelab.companions import completed
 from curvelab.dialects import Spoken
 from curvelab.knowledge.merging import DOUBTED, LENGTHS, OBSERVING, ONE_OF, STEADIER, TIED, TOGETHER, UNLIMITED
 from curvelab.model.finding import SEVERITIES, Change, Finding, Fix, Scalar
+from curvelab.model.options import Options
 from curvelab.model.result import Patch, PatchChange
 from curvelab.snippets import forms_of, value_text
 
@@ -56,17 +57,18 @@ class _Ballot:
     by_hand: list[str] = field(default_factory=list)
 
 
-def patch_of(findings: Sequence[Finding], spoken: Spoken) -> Patch | None:
+def patch_of(findings: Sequence[Finding], spoken: Spoken, options: Options | None = None) -> Patch | None:
     """The patch for the findings of a run, whose changes are in the words of its trainer; None when no setting changes.
 
     findings  causes before what they explain, the worst first, as the engine tells them
+    options   the user's: the patience and the least gain of early stopping
     """
     ballot = _Ballot()
     for finding in findings:
         _count(finding, spoken, ballot)
     settled = [_settled(votes, ballot.late.get(name, ())) for name, votes in ballot.votes.items()]
     changing = [line for line in settled if not _same(line.change.from_, line.change.to)]
-    lines = completed(_one_end(_one_at_a_time(changing, ballot), ballot), spoken)
+    lines = completed(_one_end(_one_at_a_time(changing, ballot), ballot), spoken, options or Options())
     if not lines:
         return None
     return Patch(

@@ -351,7 +351,7 @@ def test_evals_come_every_5_to_10_percent_of_the_plan(planned):
 def test_saves_fall_on_evals_where_the_best_is_kept():
     config = {"eval_strategy": "steps", "eval_steps": 500, "save_steps": 70, "load_best_model_at_end": True}
     facts = Facts(synth.run_of(synth.decay(40), planned=400, config=config))
-    assert {c.setting: c.to for c in proposals.eval_every(facts)} == {"eval_steps": 25, "save_steps": 75}
+    assert {c.setting: c.to for c in proposals.eval_every(facts)} == {"eval_steps": 25, "save_steps": 25}
 
 
 def test_a_run_planned_in_epochs_is_shortened_in_epochs():

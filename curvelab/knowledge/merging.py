@@ -24,5 +24,3 @@ TOGETHER = ({"per_device_train_batch_size", "gradient_accumulation_steps"}, {"fp
 DOUBTED = 0.5  # a finding of no more confidence: clipping by a threshold that was assumed, for one
 
 UNLIMITED = frozenset(("max_grad_norm", "max_steps"))  # 0 or less means that there is no limit
-
-STOP_PATIENCE, STOP_THRESHOLD = 3, 0.001  # evals without progress, and what counts as progress (judgement)

@@ -48,6 +48,7 @@ class Dialect:
     forms     kinds of text that it takes, the usual one first
     pairs     its command line is `key=value` instead of `--key value`
     arranges  it checks evals against saves as Transformers does, and takes the same companions
+    hides_metrics  it logs metrics that it cannot choose the best model by: they are added after that choice
     explicit  settings that early stopping wants to find written out
     certain   keys of which one in a run's settings tells this trainer; `likely`: two do
     """
@@ -60,6 +61,7 @@ class Dialect:
     words: Mapping[str, Word]
     pairs: bool = False
     arranges: bool = True
+    hides_metrics: bool = False
     explicit: tuple[str, ...] = ()
     certain: frozenset[str] = field(default_factory=frozenset)
     likely: frozenset[str] = field(default_factory=frozenset)
@@ -114,6 +116,7 @@ TRL = Dialect(
     name="trl",
     title="TRL",
     call="SFTConfig",
+    hides_metrics=True,  # its log() adds accuracies and margins of its own, which evaluate() does not return
     file="the config of your TRL script",
     forms=("python", "cli", "yaml"),
     words=_ARGUMENTS
