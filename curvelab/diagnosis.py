@@ -203,7 +203,14 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
         cost=remedy.cost,
         source=remedy.citation,
         alternative=remedy.alternative,
+        conditional=remedy.conditional and not _likeliest(remedy, finding),
     )
+
+
+def _likeliest(remedy: Remedy, finding: Finding) -> bool:
+    """Whether a remedy serves the cause that weighs most."""
+    first = max(finding.causes, key=lambda cause: cause.weight, default=None)
+    return first is not None and first.name in remedy.causes
 
 
 def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ Rules, in this order
   and a schedule that is tied to the length would end sooner. The shorter plan is told as the other way.
 - While the learning rate is lowered, the clip threshold is not raised: the run is unsteady, and one of the two at a time
   shows which it was.
+- What is right only if something holds that the log does not show ("if memory ran out") is to be done by hand.
 - A change to the value that is there is none; one without a computed value is to be done by hand.
 """
 
@@ -84,7 +85,7 @@ def _count(finding: Finding, spoken: Spoken, ballot: _Ballot) -> None:
     """Add the wishes of one finding."""
     before = frozenset(ballot.votes)
     for fix in _chosen(finding.fixes):
-        usable = [c for c in fix.changes if _computed(c) and spoken.word(_name(c)).flag]
+        usable = [c for c in fix.changes if _computed(c) and spoken.word(_name(c)).flag and not fix.conditional]
         for change in usable:
             name, vote = _name(change), _Vote(change, finding)
             if finding.severity == "info" and name not in OBSERVING:
@@ -124,12 +125,16 @@ def _chosen(fixes: Iterable[Fix]) -> Iterator[Fix]:
         if fix.alternative and computed:
             continue
         yield fix
-        computed = computed or any(map(_computed, fix.changes))
+        computed = computed or (not fix.conditional and any(map(_computed, fix.changes)))
 
 
 def _by_hand(fix: Fix, usable: Sequence[Change]) -> Iterator[str]:
     """What no line of the patch says: fixes without a setting, settings without a value or without a flag."""
     if fix.title.startswith("Nothing"):  # "Nothing, if it stays rare": not to be done
+        return
+    if fix.conditional:
+        wanted = [f"{change.setting} {value_text(change.to)}" for change in fix.changes if _computed(change)]
+        yield f"{fix.title} ({', '.join(wanted)})" if wanted else fix.title
         return
     for change in fix.changes:
         if change not in usable and _computed(change):

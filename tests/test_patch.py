@@ -109,6 +109,14 @@ def test_of_alternatives_the_first_that_computes_a_value_is_taken():
     assert (settings(patch), patch.by_hand) == ({"learning_rate": 4e-5}, ("Raise it",))
 
 
+def test_what_is_right_only_if_something_holds_is_done_by_hand():
+    smaller = fix(title="Shrink it, if memory ran out", per_device_train_batch_size=(8, 4), gradient_accumulation_steps=(2, 4))
+    asks = finding("abrupt-end", msgspec.structs.replace(smaller, conditional=True), fix(save_steps=(None, 10)))
+    patch = patched(run_of(), asks)
+    assert settings(patch) == {"save_steps": 10}
+    assert patch.by_hand == ("Shrink it, if memory ran out (per_device_train_batch_size 4, gradient_accumulation_steps 4)",)
+
+
 def test_the_clip_threshold_is_not_raised_while_the_learning_rate_is_lowered():
     patch = patched(
         run_of(), finding("divergence", fix(**LOWER), severity="critical"), finding("clip-saturation", fix(max_grad_norm=(0.3, 2.5)))
