@@ -161,13 +161,21 @@ def _sentence(choice: _Choice, story: Sequence[Finding]) -> str:
     if choice.ended and choice.alike:
         return _use_final(choice)
     if not choice.ended and choice.best == choice.final:
-        return f"{_use_saved(choice)}; that was the last eval before the log ends"
+        return f"{_use_saved(choice)}; {_last_eval(choice)}"
     if choice.ended and choice.nearest == choice.facts.run.last_step and not choice.left.partly:
         best = f"{choice.value(choice.best):.4g} at step {choice.step(choice.best)}"
         final = _valued(choice, choice.value(choice.final))
         return f"Only the final model is left: {final}, {_worse(choice)} than the best eval ({best}), which was not kept{_task(choice)}"
     the_last = "the final model" if choice.ended else "the last eval"
     return f"{_use_saved(choice)}; {the_last} is {_worse(choice)}{_task(choice)}"
+
+
+def _last_eval(choice: _Choice) -> str:
+    """That the last eval was the best, with its step where another checkpoint is told before."""
+    if choice.nearest in (None, choice.step(choice.final)):
+        return "that was the last eval before the log ends"
+    value, step = choice.value(choice.final), choice.step(choice.final)
+    return f"the last eval before the log ends, {value:.4g} at step {step}, was the best"
 
 
 def _restored(choice: _Choice) -> str:
@@ -200,12 +208,13 @@ def _use_saved(choice: _Choice) -> str:
         return f"Use the checkpoint nearest to step {step}, if one was saved: {value}"
     name = f"Use checkpoint-{choice.nearest}{_place(choice, choice.nearest)}"
     cost = choice.judge.costs(np.array([choice.nearest_value, best]))
+    about = "" if choice.nearest in choice.evals.step else "about "  # in proportion, between two evals
     if float(cost[0] - cost[1]) <= ALIKE * abs(best):
-        return f"{name}: {_valued(choice, choice.nearest_value)}"
+        return f"{name}: {_valued(choice, choice.nearest_value, about)}"
     if choice.left.partly:
         return f"Use the checkpoint nearest to step {step}, if it is still there: {value}"
-    about = _valued(choice, choice.nearest_value, "about ")
-    return f"{name}: {about}, the best that was kept; step {step} was better ({best:.4g}) and has no checkpoint"
+    kept = _valued(choice, choice.nearest_value, about)
+    return f"{name}: {kept}, the best that was kept; step {step} was better ({best:.4g}) and has no checkpoint"
 
 
 def _valued(choice: _Choice, value: float, about: str = "") -> str:

@@ -15,16 +15,17 @@ import msgspec
 import numpy as np
 
 from curvelab.dialects import Spoken
-from curvelab.knowledge.merging import STOP_PATIENCE, STOP_THRESHOLD
 from curvelab.model.finding import Change, Scalar
+from curvelab.model.options import Options
 from curvelab.model.result import PatchChange
 
 EVALS = 10  # of a run that has shown none: every 10 % of the steps
+STRATEGIES = ("no", "steps", "epoch", "best")  # words of Transformers for when to evaluate and to save
 
 
-def completed(lines: Iterable[PatchChange], spoken: Spoken) -> tuple[PatchChange, ...]:
+def completed(lines: Iterable[PatchChange], spoken: Spoken, options: Options) -> tuple[PatchChange, ...]:
     """The lines of a patch with their companions, at the end; a line whose companions cannot be had is kept as it is."""
-    desk = _Desk({line.change.canonical or line.change.setting: line for line in lines}, spoken)
+    desk = _Desk({line.change.canonical or line.change.setting: line for line in lines}, spoken, options)
     for rule in (_precision, _warmup, _batch, _generations, _eval_strategy, _save_strategy, _best, _stopping, _needs):
         rule(desk)
     return tuple({line.change.setting: line for line in reversed(desk.lines.values())}.values())[::-1]
@@ -32,10 +33,11 @@ def completed(lines: Iterable[PatchChange], spoken: Spoken) -> tuple[PatchChange
 
 @dataclass
 class _Desk:
-    """The lines by canonical setting, and what the run had."""
+    """The lines by canonical setting, what the run had, and what the user asked for."""
 
     lines: dict[str, PatchChange]
     spoken: Spoken
+    options: Options
 
     def value(self, name: str) -> Scalar:
         """What a setting will be: as proposed, else as it was; None where nothing says."""
@@ -49,9 +51,10 @@ class _Desk:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     def strategy(self, name: str) -> str:
-        """eval_strategy or save_strategy as one word; empty where nothing says."""
+        """eval_strategy or save_strategy as one of STRATEGIES; empty where nothing says, or something unknown."""
         value = self.value(name)
-        return "" if value is None else "no" if value is False else str(value).lower().rpartition(".")[2]
+        word = "no" if value is False else str(value).lower().rpartition(".")[2]
+        return word if word in STRATEGIES else ""
 
     def whole(self, name: str) -> int | None:
         value = self.value(name)
@@ -146,22 +149,25 @@ def _best(desk: _Desk) -> None:
 
 
 def _aligned(desk: _Desk, cause: str, why: str) -> None:
-    """save_steps as a multiple of eval_steps, both written out where the log does not show that they were in force."""
+    """save_steps equal to eval_steps, both written out where the log does not show that they were in force.
+
+    The trainer accepts any multiple, but it restores the best of the evals that were saved: with one save for several
+    evals, or none before the end, the best one is lost.
+    """
     evals = _eval_steps(desk)
-    if evals is None:
-        return
+    length = desk.whole("max_steps") if "max_steps" in desk.lines else None
+    evals = min(evals, length) if length else evals
     desk.add("eval_steps", evals, cause, why)
     saves = desk.value("save_steps")
-    if not isinstance(saves, int | float) or (saves < 1) != (evals < 1) or evals < 1:
-        saves = evals
-    every = max(1, round(saves / evals)) * evals
-    desk.add("save_steps", every, cause, "must be a multiple of eval_steps")
+    more = isinstance(saves, int | float) and saves > evals and "save_total_limit" in desk.spoken.dialect.words
+    disk = f"; {desk.spoken.flag('save_total_limit')} bounds the disk space" if more else ""
+    desk.add("save_steps", evals, cause, f"a save at each eval, or the best one may not be kept{disk}")
     for name in desk.spoken.dialect.explicit:
         if name not in desk.lines and desk.value(name) is not None:
             desk.write(name, desk.value(name), cause, "early stopping wants it written out")
 
 
-def _eval_steps(desk: _Desk) -> int | float | None:
+def _eval_steps(desk: _Desk) -> int | float:
     """Steps between evals: as proposed, as set where the settings say that they counted, else as logged."""
     value = desk.value("eval_steps")
     number = value if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
@@ -182,16 +188,20 @@ def _stopping(desk: _Desk) -> None:
         return
     if desk.spoken.word(best).place == "ModelCheckpoint":
         desk.lines.pop("save_steps", None)  # a checkpoint callback that monitors saves after each validation
-    for name, value in (("early_stopping_patience", STOP_PATIENCE), ("early_stopping_threshold", STOP_THRESHOLD)):
+    metric = desk.value("metric_for_best_model")
+    said = f"stops where {metric if isinstance(metric, str) and metric != 'None' else 'the eval loss'} no longer improves"
+    wanted = {"early_stopping_patience": desk.options.patience, "early_stopping_threshold": desk.options.min_gain}
+    for name, value in wanted.items():
         if desk.was(name) is None and name not in desk.lines:
-            desk.add(name, value, best, "stops where the eval loss no longer improves")
+            desk.add(name, value, best, said)
 
 
 def _needs(desk: _Desk) -> None:
-    """Evals of a run that has logged none need data to evaluate on."""
+    """Evals of a run that has logged none need data to evaluate on: without them the trainers refuse to start."""
     if any(metric.startswith("eval/") for metric in desk.spoken.run.logged):
         return
     for name in ("eval_steps", "eval_strategy"):
         needs = desk.spoken.word(name).needs
         if name in desk.lines and needs:
             desk.note(name, f"needs {needs}")
+            return

@@ -92,6 +92,24 @@ def eval_noise(evals: Floats, lowest: int) -> float:
     return float(max(wrong.max(initial=0.0), 0.0))
 
 
+def judge_of_best(facts: Facts) -> Judge | None:
+    """The metric by which the best model is to be kept: as `judge_of`, but not the eval loss where a task metric of eval
+    went on improving after its minimum."""
+    judge = judge_of(facts)
+    evals = judge.curve.finite if judge is not None else None
+    if judge is None or evals is None or not len(evals) or not judge.metric.endswith("/loss"):
+        return judge
+    return task_judge(facts, int(evals.step[np.argmin(evals.value)])) or judge
+
+
+def task_judge(facts: Facts, step: int) -> Judge | None:
+    """The task metric of eval that decides instead of the eval loss, whose minimum is at `step`; None where none does."""
+    better = still_improving(facts, step)
+    if better is None or not better[0].startswith("eval/"):
+        return None
+    return Judge(facts.curve(better[0]), RISES.search(better[0]) is not None)
+
+
 def still_improving(facts: Facts, step: int) -> tuple[str, int] | None:
     """(metric, its best step) of a task metric of eval that was clearly better after `step` than up to it."""
     for metric in facts.run.metrics:

@@ -57,7 +57,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
     options = Options.of(settings)
     for pattern in (*options.select, *options.ignore, *options.thresholds):
         detector_of(pattern)
-    facts = Facts(run)
+    facts = Facts(run, options)
     outcomes: list[Outcome] = []
     findings: list[Finding] = []
     for one in detectors():
@@ -97,7 +97,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
 def _advice(facts: Facts, story: Sequence[Finding], options: Options) -> tuple[dict[str, Any], list[Note]]:
     """What follows from the findings, by field of Diagnosis; a part that fails costs a note and nothing else."""
     parts: dict[str, Callable[[], Any]] = {
-        "patch": lambda: patch_of(story, facts.spoken),
+        "patch": lambda: patch_of(story, facts.spoken, options),
         "wasted": lambda: wasted(facts, story, tariff_of(facts, options)),
         "early_stopping": lambda: early_stopping(facts, options, tariff_of(facts, options)),
         "checkpoint": lambda: checkpoint_advice(facts, story),
@@ -225,6 +225,7 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
     words: dict[str, Any] = {m.name: m.value for m in finding.measured}
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
+    words |= {"patience": facts.options.patience, "min_gain": facts.options.min_gain}
     formatter = _Lenient(facts.spoken)
     return Fix(
         title=formatter.vformat(remedy.title, (), words),
@@ -235,7 +236,14 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
         source=remedy.citation,
         alternative=remedy.alternative,
         doubted=doubted(remedy, finding.causes),
+        conditional=remedy.conditional and not _likeliest(remedy, finding),
     )
+
+
+def _likeliest(remedy: Remedy, finding: Finding) -> bool:
+    """Whether a remedy serves the cause that weighs most."""
+    first = max(finding.causes, key=lambda cause: cause.weight, default=None)
+    return first is not None and first.name in remedy.causes
 
 
 def _story(findings: Iterable[Finding]) -> tuple[Finding, ...]:

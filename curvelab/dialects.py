@@ -17,6 +17,7 @@ import msgspec
 
 from curvelab.knowledge.trainers import (
     DIALECTS,
+    KERAS,
     LIGHTNING,
     LLAMAFACTORY,
     MONITOR,
@@ -32,6 +33,8 @@ from curvelab.model.run import Run
 
 _FORMATS = {
     "trainer-log": (LLAMAFACTORY, "trainer_log.jsonl is LLaMA-Factory's"),
+    "keras-csv": (KERAS, "a table by epoch with loss and val_loss is that of Keras' CSVLogger"),
+    "keras-history": (KERAS, "a history of lists by metric is that of Keras' fit"),
     "lightning-csv": (LIGHTNING, "metrics.csv with step and epoch is Lightning's CSVLogger"),
 }
 _METRICS = (

@@ -11,6 +11,7 @@ import numpy as np
 
 from curvelab.dialects import Spoken, spoken
 from curvelab.model.log import Floats, Ints
+from curvelab.model.options import Options
 from curvelab.model.run import Curve, Run
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.epochs import epoch_ends
@@ -20,11 +21,15 @@ from curvelab.signals.schedule import decayed_below, warmup_end
 
 
 class Facts:
-    """A run as detectors see it. All values are computed on first use from `run`, which is not changed."""
+    """A run as detectors see it. All values are computed on first use from `run`, which is not changed.
 
-    def __init__(self, run: Run) -> None:
+    options  what the user asked for: the patience and the least gain of the early stopping that is simulated and advised
+    """
+
+    def __init__(self, run: Run, options: Options | None = None) -> None:
         self.run = run
         self.broke_at: int | None = None  # the engine sets it, once all detectors have looked: the first step at which training broke
+        self.options = options or Options()
 
     def has(self, metric: str) -> bool:
         """Whether the metric was logged at all."""

@@ -31,8 +31,9 @@ def works(facts: Facts, memory: Curve, fullest: float) -> bool:
 def gpus_of(facts: Facts, given: int | None = None) -> tuple[int | None, str]:
     """(number of GPUs, where it was read); (None, "") where nothing says. What the user gives wins.
 
-    From the settings: processes (world_size) times GPUs of one process (n_gpu, above 1 under DataParallel). The world
-    size in training_args.bin counts only with an n_gpu beside it, because the trainer writes 1 for a run on a CPU, too.
+    From the settings: processes (world_size) times GPUs of one process (n_gpu, above 1 under DataParallel). Where both are
+    the same number above 1 they say the same, and it counts once: with several processes each of them has one GPU. The
+    world size in training_args.bin counts only with an n_gpu beside it, because the trainer writes 1 for a run on a CPU, too.
     Without settings: the GPUs in the log that really worked. A logger watches every GPU of its machine, so those that
     stood still are not the run's; it does not see other machines, so the settings come first.
     """
@@ -41,6 +42,8 @@ def gpus_of(facts: Facts, given: int | None = None) -> tuple[int | None, str]:
     world, each = facts.run.config.get("world_size"), facts.run.config.get("n_gpu")
     processes, devices = _count(world), _count(each)
     if world is not None and processes and (devices or not world.origin.endswith(_ARGUMENTS)):
+        if devices is not None and devices > 1 and devices == processes:
+            return processes, f"world_size in {world.origin}, and n_gpu says the same"
         several = devices is not None and devices > 1
         return processes * (devices or 1), f"world_size{' x n_gpu' if several else ''} in {world.origin}"
     if each is not None and devices and world is None:

@@ -11,8 +11,11 @@ Rules, in this order
   both would leave the setting where it was, which is the one value that two findings speak against.
 - Two ways to say one thing (max_steps, num_train_epochs) and settings that belong together (micro-batch and
   accumulation) come from one finding.
+- A run that is to stop early at its best is not cut at the best step of the last one, too: the stop could not fire then,
+  and a schedule that is tied to the length would end sooner. The shorter plan is told as the other way.
 - While the learning rate is lowered, the clip threshold is not raised: the run is unsteady, and one of the two at a time
   shows which it was.
+- What is right only if something holds that the log does not show ("if memory ran out") is to be done by hand.
 - A change to the value that is there is none; one without a computed value is to be done by hand.
 """
 
@@ -22,10 +25,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from curvelab.companions import completed
 from curvelab.dialects import Spoken
-from curvelab.knowledge.merging import DOUBTED, OBSERVING, ONE_OF, STEADIER, TOGETHER, UNLIMITED
+from curvelab.knowledge.merging import DOUBTED, LENGTHS, OBSERVING, ONE_OF, STEADIER, TIED, TOGETHER, UNLIMITED
 from curvelab.model.finding import SEVERITIES, Change, Finding, Fix, Scalar
+from curvelab.model.options import Options
 from curvelab.model.result import Patch, PatchChange
 from curvelab.snippets import forms_of, value_text
 
@@ -52,17 +58,18 @@ class _Ballot:
     by_hand: list[str] = field(default_factory=list)
 
 
-def patch_of(findings: Sequence[Finding], spoken: Spoken) -> Patch | None:
+def patch_of(findings: Sequence[Finding], spoken: Spoken, options: Options | None = None) -> Patch | None:
     """The patch for the findings of a run, whose changes are in the words of its trainer; None when no setting changes.
 
     findings  causes before what they explain, the worst first, as the engine tells them
+    options   the user's: the patience and the least gain of early stopping
     """
     ballot = _Ballot()
     for finding in findings:
         _count(finding, spoken, ballot)
     settled = [_settled(votes, ballot.late.get(name, ())) for name, votes in ballot.votes.items()]
     changing = [line for line in settled if not _same(line.change.from_, line.change.to)]
-    lines = completed(_one_at_a_time(changing, ballot), spoken)
+    lines = completed(_one_end(_one_at_a_time(changing, ballot), ballot), spoken, options or Options())
     if not lines:
         return None
     return Patch(
@@ -78,7 +85,7 @@ def _count(finding: Finding, spoken: Spoken, ballot: _Ballot) -> None:
     """Add the wishes of one finding."""
     before = frozenset(ballot.votes)
     for fix in _chosen(finding.fixes):
-        usable = [c for c in fix.changes if _computed(c) and spoken.word(_name(c)).flag]
+        usable = [c for c in fix.changes if _computed(c) and spoken.word(_name(c)).flag and not fix.conditional]
         for change in usable:
             name, vote = _name(change), _Vote(change, finding)
             if finding.severity == "info" and name not in OBSERVING:
@@ -118,12 +125,16 @@ def _chosen(fixes: Iterable[Fix]) -> Iterator[Fix]:
         if fix.doubted or (fix.alternative and computed):
             continue
         yield fix
-        computed = computed or any(map(_computed, fix.changes))
+        computed = computed or (not fix.conditional and any(map(_computed, fix.changes)))
 
 
 def _by_hand(fix: Fix, usable: Sequence[Change]) -> Iterator[str]:
     """What no line of the patch says: fixes without a setting, settings without a value or without a flag."""
     if fix.title.startswith("Nothing"):  # "Nothing, if it stays rare": not to be done
+        return
+    if fix.conditional:
+        wanted = [f"{change.setting} {value_text(change.to)}" for change in fix.changes if _computed(change)]
+        yield f"{fix.title} ({', '.join(wanted)})" if wanted else fix.title
         return
     for change in fix.changes:
         if change not in usable and _computed(change):
@@ -206,3 +217,17 @@ def _one_at_a_time(lines: list[PatchChange], ballot: _Ballot) -> list[PatchChang
         f"{rate.change.setting}: one of the two at a time"
     )
     return [line for line in lines if line is not clip]
+
+
+def _one_end(lines: list[PatchChange], ballot: _Ballot) -> list[PatchChange]:
+    """Without a shorter plan where the best model is kept and early stopping ends the run; a shorter one says when not."""
+    found = {_name(line.change): line for line in lines}
+    cut = next((line for name in LENGTHS if (line := found.get(name)) and _way(line.change) == -1), None)
+    if cut is None:
+        return lines
+    best, whose = found.get("load_best_model_at_end"), f"{cut.change.setting} {value_text(cut.change.to)}"
+    if best is not None and best.change.to not in (None, False):
+        ballot.by_hand.append(f"{whose} ({', '.join(cut.patterns)}) instead of early stopping, not beside it: {TIED}")
+        return [line for line in lines if line is not cut]
+    told = msgspec.structs.replace(cut, remark="; ".join(filter(None, (cut.remark, TIED))))
+    return [told if line is cut else line for line in lines]

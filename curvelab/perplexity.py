@@ -10,6 +10,7 @@ from typing import Any
 from curvelab.deciding import FALLS
 from curvelab.facts import Facts
 
+LOWEST_START = 1.0  # nats; where nothing names a model, a loss that begins lower may as well be one of classes (judgement)
 HIGHEST = 20.0  # nats; beyond it no loss is one of tokens: ln of the largest vocabularies is about 12.5 (judgement)
 _LANGUAGE = re.compile(r"CausalLM|LMHead|ConditionalGeneration|Seq2Seq|ForSpeechSeq")
 _ENCODER = re.compile(r"bert|electra|mpnet|longformer|funnel|xlnet", re.I)  # mostly trained for classes or for spans
@@ -29,7 +30,8 @@ def perplexity(facts: Facts, metric: str, loss: float) -> float | None:
     no   an eval metric of classes, numbers or speech recognition (accuracy, f1, mse, wer)
     yes  an architecture that writes text
     no   an encoder: its config keeps the architecture of pre-training, whatever it is trained for
-    yes  a vocabulary in the settings; a log that names no model at all, of a trainer that mostly trains language models
+    yes  a vocabulary in the settings; a log that names no model at all, of a trainer that mostly trains language models,
+         whose train loss begins above LOWEST_START: one of two classes begins at ln 2
     """
     if not metric.endswith("/loss") or not 0 < loss <= HIGHEST or not _of_tokens(facts):
         return None
@@ -52,7 +54,8 @@ def _of_tokens(facts: Facts) -> bool:
         return True
     if _ENCODER.search(f"{built} {facts.setting('model_type')}"):
         return False
-    return facts.setting("vocab_size") is not None or set(facts.run.format.split("+")) <= _BARE
+    bare = set(facts.run.format.split("+")) <= _BARE
+    return facts.setting("vocab_size") is not None or (bare and not facts.start_level < LOWEST_START)
 
 
 def _architectures(facts: Facts) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from curvelab.deciding import still_improving, task_judge
 from curvelab.facts import Facts
 from curvelab.knowledge.setting_bounds import BOUNDS, WHOLE
 from curvelab.model.finding import Basis, Change, Finding, Scalar
@@ -295,9 +296,27 @@ def eval_every(facts: Facts) -> Iterator[Change]:
     yield from change(facts, "eval_strategy", "steps", "documented", "evals at regular step intervals in the source")
     yield from regular
     now = number(facts, "save_steps")
-    if facts.setting("load_best_model_at_end") is True and now and now % every:
-        multiple = max(1, round(now / every)) * every
-        yield from change(facts, "save_steps", multiple, "documented", f"load_best_model_at_end wants a multiple of {every}")
+    if facts.setting("load_best_model_at_end") is True and now and now != every:
+        yield from change(facts, "save_steps", every, "documented", "load_best_model_at_end keeps the best of the evals that were saved")
+
+
+def keep_best(facts: Facts, step: int, because: str) -> Iterator[Change]:
+    """Propose load_best_model_at_end, by the metric that decides; nothing where that one cannot be named to the trainer.
+
+    step  of the lowest eval loss: a task metric that was clearly better after it decides instead
+    """
+    better = still_improving(facts, step)
+    if better is None:
+        yield from change(facts, "load_best_model_at_end", True, "documented", because)
+        return
+    judge, name = task_judge(facts, step), better[0].removeprefix("eval/")
+    dialect = facts.spoken.dialect
+    if judge is None or "/" in name or not dialect.arranges or dialect.hides_metrics:
+        return
+    said = f"{better[0]} still improved after step {step}, where the eval loss was lowest"
+    yield from change(facts, "load_best_model_at_end", True, "documented", because)
+    yield from change(facts, "metric_for_best_model", f"eval_{name}", "measured", said)
+    yield from change(facts, "greater_is_better", judge.greater, "measured", said)
 
 
 def _evaluates_by_steps(facts: Facts) -> bool:

@@ -62,9 +62,29 @@ def saved(facts: Facts) -> Saved:
 
 
 def _folders(facts: Facts) -> dict[int, Path]:
-    """Checkpoint folders that hold a log of the run, by step."""
+    """Checkpoint folders by step: those that hold a log of the run, and those beside them that hold anything.
+
+    A checkpoint of weights alone (save_only_model, or copied by hand) has no trainer_state.json. Folders beside the logs
+    count where the run's own folder was looked through, up to the last step that was logged.
+    """
     places = {log.path.parent: _FOLDER.match(log.path.parent.name) for log in facts.run.logs}
-    return {int(found.group(1)): place for place, found in places.items() if found}
+    found = {int(name.group(1)): place for place, name in places.items() if name}
+    home = Path(facts.run.path)
+    roots = {place.parent if name else place for place, name in places.items()}
+    for root in roots:
+        if root == home or home in root.parents:
+            beside = _filled_below(root)
+            found = {step: place for step, place in beside.items() if step <= (facts.run.last_step or 0)} | found
+    return found
+
+
+def _filled_below(root: Path) -> dict[int, Path]:
+    """The checkpoint folders in a folder that hold anything, by step; none where it cannot be read."""
+    try:
+        named = [(found, place) for place in root.iterdir() if (found := _FOLDER.match(place.name))]
+        return {int(found.group(1)): place for found, place in named if place.is_dir() and any(place.iterdir())}
+    except OSError:
+        return {}
 
 
 def saved_by_settings(facts: Facts) -> Saved:

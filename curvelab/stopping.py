@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curvelab.cost import Tariff
-from curvelab.deciding import judge_of, restores_best, without_restored_best
+from curvelab.deciding import judge_of_best, restores_best, without_restored_best
 from curvelab.facts import Facts
 from curvelab.model.log import Floats
 from curvelab.model.options import Options
@@ -17,13 +17,14 @@ FEWEST = 2  # evals (one says nothing of what comes after it)
 
 
 def early_stopping(facts: Facts, options: Options, tariff: Tariff) -> EarlyStopping | None:
-    """Replay it on the metric that decides (metric_for_best_model where it was logged, else the eval loss).
+    """Replay it on the metric that decides (metric_for_best_model where it was logged, else the eval loss, or the task
+    metric that still improved after the minimum of the eval loss).
 
     With the patience and the least gain of `options`. NaN evals count as evals without improvement; an eval before the
     first step is not counted, as in the trainer. None with fewer than two evals, or without a finite one. The trainer
     looks at its evals as they come: one that load_best_model_at_end adds at the end is left out.
     """
-    judge = judge_of(facts)
+    judge = judge_of_best(facts)
     if judge is None:
         return None
     evals = _as_they_came(facts, judge.curve.take(judge.curve.step > 0), judge.greater)

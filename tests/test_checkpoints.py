@@ -194,8 +194,27 @@ def test_folders_that_are_there_count_more_than_settings(tmp_path):
     one = advice(run)
     assert (one.nearest_step, one.nearest_value, one.known_from) == (200, 1.6, "folders")
     assert one.nearest_path == str(tmp_path / "out" / "checkpoint-200")
-    assert one.sentence.startswith("Use checkpoint-200 (./checkpoint-200): eval/loss about 1.6 (perplexity 4.95), the best that was kept")
+    assert one.sentence.startswith("Use checkpoint-200 (./checkpoint-200): eval/loss 1.6 (perplexity 4.95), the best that was kept")
     assert str(tmp_path) not in one.sentence
+
+
+def test_folders_of_weights_alone_count_too(tmp_path):
+    home = checkpoints(tmp_path / "out", [500])
+    for step in (150, 9000):
+        (home / f"checkpoint-{step}").mkdir()
+        (home / f"checkpoint-{step}" / "adapter_model.safetensors").write_bytes(b"x")
+    (home / "checkpoint-100").mkdir()  # holds nothing
+    assert saved(Facts(load(home))).steps.tolist() == [150, 500]  # 9000 lies beyond this run
+    assert advice(load(home)).sentence.startswith("Use checkpoint-150 (./checkpoint-150): eval/loss 1.5")
+
+
+def test_a_value_between_two_evals_is_about_and_the_last_eval_is_told():
+    one = advice(run_with(FALLEN, {"save_strategy": "steps", "save_steps": 480}, state="crashed", planned=900))
+    assert one.sentence == (
+        "Use checkpoint-480: eval/loss about 1.688 (perplexity 5.41); the last eval before the log ends, 1.68 at step 500, was the best"
+    )
+    one = advice(run_with(FALLEN, EACH_50, state="crashed", planned=900))
+    assert one.sentence == "Use checkpoint-500: eval/loss 1.68 (perplexity 5.37); that was the last eval before the log ends"
 
 
 def test_a_lone_checkpoint_does_not_tell_of_its_neighbours(tmp_path):
@@ -260,3 +279,11 @@ def test_the_samples():
     assert (lost.best_step, lost.nearest_step) == (200, 400)
     killed = advice(load(SAMPLES / "killed"))
     assert killed.sentence.startswith("Use checkpoint-450 (./checkpoint-450): eval/loss 1.097 (perplexity 3.00)")
+
+
+def test_no_perplexity_of_an_unknown_model_whose_loss_begins_like_that_of_two_classes():
+    run = run_with([0.69] * 10)
+    low = replace(run, logged={**run.logged, "train/loss": replace(run.logged["train/loss"], value=np.full(100, math.log(2)))})
+    assert perplexity(Facts(run), "eval/loss", 0.69) is not None
+    assert perplexity(Facts(low), "eval/loss", 0.69) is None
+    assert perplexity(Facts(replace(low, config={**synth.run_of(np.ones(9), config={"vocab_size": 9}).config})), "eval/loss", 0.69) is not None

@@ -198,6 +198,8 @@ def test_a_price_without_gpus_gives_no_money():
         ({"world_size": 1, "n_gpu": 1}, "training_args.bin", 1),
         ({"world_size": 1, "n_gpu": 4}, "training_args.bin", 4),  # DataParallel
         ({"world_size": 8, "n_gpu": 1}, "training_args.bin", 8),
+        ({"world_size": 8, "n_gpu": 8}, "config.json", 8),  # both count all of them
+        ({"world_size": 2, "n_gpu": 4}, "config.json", 8),
         ({"world_size": 8}, "accelerate.yaml", 8),
         ({"n_gpu": 2}, "config.yaml", 2),
         ({"world_size": 0}, "accelerate.yaml", None),
@@ -237,7 +239,7 @@ def test_tokens_are_counted_from_the_log_and_a_counter_that_began_again_goes_on(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"gpus": 0}, {"gpus": -1}, {"gpus": 1.5}, {"gpus": True}, {"gpu_price": 0}, {"gpu_price": float("nan")},
+    [{"gpus": 10**12}, {"gpu_price": 1e300}, {"gpus": 0}, {"gpus": -1}, {"gpus": 1.5}, {"gpus": True}, {"gpu_price": 0}, {"gpu_price": float("nan")},
      {"gpu_price": float("inf")}, {"gpu_price": "2"}, {"patience": 0}, {"patience": 2.0}, {"min_gain": -0.1}],
 )  # fmt: skip
 def test_numbers_that_cannot_be_meant_so_are_refused(wrong):

@@ -17,8 +17,9 @@ from curvelab.dialects import Spoken, spoken
 from curvelab.facts import Facts
 from curvelab.ingest import load
 from curvelab.knowledge.trainers import DIALECTS, LIGHTNING, SPOKEN
-from curvelab.model.finding import Change
+from curvelab.model.finding import Change, Finding, Fix
 from curvelab.model.run import Run
+from curvelab.patch import patch_of
 
 AXOLOTL = "base_model: Qwen/Qwen2.5-0.5B\nmicro_batch_size: 2\nsequence_len: 2048\nlearning_rate: 2e-4\nnum_epochs: 3\nevals_per_epoch: 4\n"
 FACTORY = "stage: sft\nfinetuning_type: lora\ntemplate: qwen\ncutoff_len: 2048\nlearning_rate: 1.0e-4\nlora_rank: 16\n"
@@ -238,3 +239,14 @@ def test_a_placeholder_for_a_flag_is_filled_and_explained(monkeypatch):
     fix = diagnose(run).findings[0].fixes[0]
     assert (fix.title, fix.when_not) == ("Raise gradient_clip_val", "precision is off")
     assert "Raise max_grad_norm" in cards.card_text(mine) and "bf16 is off" in cards.card_markdown(mine)
+
+
+def test_keras_has_no_settings_to_copy():
+    run = replace(synth.run_of(synth.decay(40), planned=200), format="keras-csv")
+    told = spoken(run)
+    assert (told.dialect.title, told.forms) == ("Keras", ())
+    (change,) = told.said([Change(setting="save_steps", to=3)])
+    assert change.because == "Keras: a ModelCheckpoint in the callbacks of fit saves after each epoch"
+    fix = Fix(title="Save more often", why="w", when_not="n", changes=(change,))
+    asks = Finding(severity="warning", confidence=0.9, metric="train/loss", headline="h", start_step=1, end_step=2, fixes=(fix,))
+    assert patch_of([asks], told) is None

@@ -393,7 +393,7 @@ def test_evals_come_every_5_to_10_percent_of_the_plan(planned):
 def test_saves_fall_on_evals_where_the_best_is_kept():
     config = {"eval_strategy": "steps", "eval_steps": 500, "save_steps": 70, "load_best_model_at_end": True}
     facts = Facts(synth.run_of(synth.decay(40), planned=400, config=config))
-    assert {c.setting: c.to for c in proposals.eval_every(facts)} == {"eval_steps": 25, "save_steps": 75}
+    assert {c.setting: c.to for c in proposals.eval_every(facts)} == {"eval_steps": 25, "save_steps": 25}
 
 
 def test_a_run_planned_in_epochs_is_shortened_in_epochs():
@@ -440,3 +440,16 @@ def test_smaller_batches_keep_the_samples_of_an_update():
         finding = next(f for f in diagnose(run).findings if f.pattern == "abrupt-end")
         found = {c.setting: c.to for fix in finding.fixes for c in fix.changes}
         assert tuple(found.values()) == (expected or ())
+
+
+@pytest.mark.parametrize(("memory", "conditional"), [(None, True), (np.linspace(20, 79, 60), False)])
+def test_settings_against_a_full_memory_are_no_patch_unless_memory_ran_out(memory, conditional):
+    more = {} if memory is None else {"gpu/0/memory_gb": memory}
+    config = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
+    run = synth.run_of(synth.decay(60) + synth.noise(60, 0.03), planned=600, state="crashed", config=config, more=more)
+    diagnosis = diagnose(run)
+    (finding,) = [f for f in diagnosis.findings if f.pattern == "abrupt-end"]
+    smaller = next(f for f in finding.fixes if f.title.startswith("Shrink"))
+    assert smaller.changes and smaller.conditional is conditional
+    changed = {line.change.setting for line in diagnosis.patch.changes} if diagnosis.patch else set()
+    assert ("per_device_train_batch_size" in changed) is not conditional

@@ -18,6 +18,7 @@ from curvelab import synth
 from curvelab.catalogue import detector
 from curvelab.diagnosis import diagnose
 from curvelab.dialects import Spoken, spoken
+from curvelab.knowledge.merging import TIED
 from curvelab.knowledge.trainers import DIALECTS
 from curvelab.model.finding import Change, Finding, Fix
 from curvelab.model.result import Diagnosis, Patch
@@ -108,6 +109,14 @@ def test_of_alternatives_the_first_that_computes_a_value_is_taken():
     assert (settings(patch), patch.by_hand) == ({"learning_rate": 4e-5}, ("Raise it",))
 
 
+def test_what_is_right_only_if_something_holds_is_done_by_hand():
+    smaller = fix(title="Shrink it, if memory ran out", per_device_train_batch_size=(8, 4), gradient_accumulation_steps=(2, 4))
+    asks = finding("abrupt-end", msgspec.structs.replace(smaller, conditional=True), fix(save_steps=(None, 10)))
+    patch = patched(run_of(), asks)
+    assert settings(patch) == {"save_steps": 10}
+    assert patch.by_hand == ("Shrink it, if memory ran out (per_device_train_batch_size 4, gradient_accumulation_steps 4)",)
+
+
 def test_the_clip_threshold_is_not_raised_while_the_learning_rate_is_lowered():
     patch = patched(
         run_of(), finding("divergence", fix(**LOWER), severity="critical"), finding("clip-saturation", fix(max_grad_norm=(0.3, 2.5)))
@@ -134,7 +143,7 @@ def test_steps_and_epochs_are_one_setting_and_the_first_finding_has_it():
         run_of(), finding("overfitting", fix(num_train_epochs=(3, 1.2))), finding("reward-accuracy-saturation", fix(max_steps=(-1, 60)))
     )
     assert settings(patch) == {"num_train_epochs": 1.2}
-    assert remark(patch, "num_train_epochs") == "reward-accuracy-saturation asks for max_steps 60; overfitting comes first"
+    assert remark(patch, "num_train_epochs") == "reward-accuracy-saturation asks for max_steps 60; overfitting comes first; " + TIED
 
 
 def test_the_batch_is_split_by_one_finding():
@@ -193,14 +202,33 @@ def test_eval_steps_need_their_strategy_and_data():
     assert "needs val_size or eval_dataset" in remark(patch, "eval_steps")
 
 
+def test_the_first_evals_of_a_run_need_data():
+    asks = finding("overfitting", fix(eval_strategy=("no", "steps")))
+    assert remark(patched(run_of(evals=False), asks), "eval_strategy") == "needs an eval_dataset"
+    assert remark(patched(run_of("trl", evals=False), asks), "eval_strategy") == "needs an eval_dataset"
+    assert remark(patched(run_of("llamafactory", evals=False), asks), "eval_strategy") == "needs val_size or eval_dataset"
+    assert remark(patched(run_of(), asks), "eval_strategy") == ""
+
+
+def test_a_run_stops_early_or_has_a_shorter_plan_but_not_both():
+    patch = patched(run_of(), finding("overfitting", fix(load_best_model_at_end=(False, True)), fix(max_steps=(200, 60))))
+    assert "max_steps" not in settings(patch) and settings(patch)["early_stopping_patience"] == 3
+    assert patch.by_hand == (f"max_steps 60 (overfitting) instead of early stopping, not beside it: {TIED}",)
+    run = run_of(load_best_model_at_end=True, eval_strategy="steps", eval_steps=100, save_strategy="steps", save_steps=500)
+    patch = patched(run, finding("overfitting", fix(max_steps=(200, 60)), fix(eval_steps=(100, 80))))
+    assert settings(patch) == {"max_steps": 60, "eval_steps": 60, "save_steps": 60}  # none would be left within the run
+    assert remark(patch, "max_steps") == TIED
+
+
 BEST = finding("no-useful-checkpoint", fix(load_best_model_at_end=(False, True)))
 
 
 @pytest.mark.parametrize(
     ("config", "added"),
     [
-        ({"eval_strategy": "steps", "eval_steps": 20, "save_strategy": "steps", "save_steps": 50}, {"save_steps": 40}),
-        ({"eval_strategy": "steps", "eval_steps": 20, "save_strategy": "epoch", "save_steps": 40}, {"save_strategy": "steps"}),
+        ({"eval_strategy": "steps", "eval_steps": 20, "save_strategy": "steps", "save_steps": 50}, {"save_steps": 20}),
+        ({"eval_strategy": "steps", "eval_steps": 20, "save_strategy": "epoch", "save_steps": 20}, {"save_strategy": "steps"}),
+        ({"eval_strategy": "whenever"}, {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 20, "save_steps": 20}),
         ({"eval_strategy": "epoch", "save_strategy": "steps"}, {"save_strategy": "epoch"}),
         ({"eval_strategy": "epoch", "save_strategy": "best"}, {}),
         ({"eval_strategy": "steps", "eval_steps": 0.1, "save_strategy": "steps", "save_steps": 50}, {"save_steps": 0.1}),
@@ -214,14 +242,14 @@ def test_the_best_model_is_kept_only_where_saves_and_evals_meet(config, added):
 
 def test_new_eval_steps_move_the_saves_of_a_run_that_keeps_its_best():
     run = run_of(load_best_model_at_end=True, eval_strategy="steps", eval_steps=100, save_strategy="steps", save_steps=100)
-    assert settings(patched(run, finding("sparse-eval", fix(eval_steps=(100, 30))))) == {"eval_steps": 30, "save_steps": 90}
+    assert settings(patched(run, finding("sparse-eval", fix(eval_steps=(100, 30))))) == {"eval_steps": 30, "save_steps": 30}
 
 
 def test_axolotl_is_given_what_its_checks_want():
     run = run_of("axolotl", raw={"evals_per_epoch": 4, "saves_per_epoch": 1}, eval_strategy="steps", save_strategy="steps", save_steps=100)
     text = patched(run, BEST).forms["yaml"]
     assert {**yaml.safe_load(text)} == {
-        "load_best_model_at_end": True, "eval_steps": 20, "save_steps": 100, "early_stopping_patience": 3,
+        "load_best_model_at_end": True, "eval_steps": 20, "save_steps": 20, "early_stopping_patience": 3,
         "evals_per_epoch": None, "saves_per_epoch": None,
     }  # fmt: skip
 

@@ -65,7 +65,7 @@ def test_it_watches_the_metric_that_the_run_named_when_it_was_logged():
     falling = {"metric_for_best_model": "wer", "greater_is_better": "False"}
     assert stopped(run_with(RISEN, falling, wer=RISEN[::-1])).kept_step == 400
     for name in ("f1", "None", "loss", "eval_loss"):
-        assert stopped(run_with(RISEN, {"metric_for_best_model": name}, accuracy=accuracy)).stop_step == 300
+        assert stopped(run_with(RISEN, {"metric_for_best_model": name}, accuracy=[0.5] * 10)).stop_step == 300
 
 
 def test_nan_evals_count_and_all_nan_say_nothing():
@@ -111,3 +111,35 @@ def test_the_sentence_of_overfitting_and_the_replay_agree_on_real_runs(corpus):
             compared += 1
             assert told["early_stop"] == pytest.approx(one.stop_step)
     assert compared >= 5
+
+
+# A task metric that went on improving after the minimum of the eval loss
+
+BETTER = [0.5, 0.6, 0.65, 0.7, 0.74, 0.78, 0.8, 0.82, 0.84, 0.86]
+
+
+def test_it_watches_the_task_metric_where_that_one_still_improved():
+    diagnosis = diagnose(run_with(RISEN, accuracy=BETTER))
+    assert (diagnosis.early_stopping.metric, diagnosis.early_stopping.stop_step, diagnosis.early_stopping.kept_step) == ("eval/accuracy", None, 500)
+    (finding,) = [f for f in diagnosis.findings if f.pattern == "overfitting"]
+    assert not any(m.name == "early_stop" for m in finding.measured)
+    told = {line.change.setting: line.change.to for line in diagnosis.patch.changes}
+    assert (told["load_best_model_at_end"], told["metric_for_best_model"], told["greater_is_better"]) == (True, "eval_accuracy", True)
+    assert "max_steps" not in told and "num_train_epochs" not in told
+    assert any("stops where eval_accuracy no longer improves" in line.remark for line in diagnosis.patch.changes)
+
+
+def test_a_metric_that_the_trainer_cannot_choose_by_is_not_proposed():
+    run = run_with(RISEN, mean_token_accuracy=BETTER)
+    run = replace(run, raw_config={"settings.json": {"dataset_text_field": "text"}})  # TRL logs it, and evaluate() does not return it
+    patch = diagnose(run).patch
+    assert patch is None or not {"load_best_model_at_end", "early_stopping_patience"} & {line.change.setting for line in patch.changes}
+
+
+def test_the_finding_and_the_patch_take_the_users_patience():
+    diagnosis = diagnose(run_with(RISEN), Options(patience=5, min_gain=0.01))
+    told = {line.change.setting: line.change.to for line in diagnosis.patch.changes}
+    assert (told["early_stopping_patience"], told["early_stopping_threshold"]) == (5, 0.01)
+    (finding,) = [f for f in diagnosis.findings if f.pattern == "overfitting"]
+    assert next(m.value for m in finding.measured if m.name == "early_stop") == diagnosis.early_stopping.stop_step == 400
+    assert any("patience 5, threshold 0.01" in fix.why for fix in finding.fixes)

@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curvelab import synth
+from curvelab.deciding import still_improving
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span
 from curvelab.model.percent import percent
@@ -63,6 +64,12 @@ def _turned(facts: Facts, finding: Finding) -> bool:
     return len(evals) >= 3 and int(evals.step[np.argmin(evals.value)]) < int(evals.step[-1])
 
 
+def _task_improves(facts: Facts, finding: Finding) -> bool:
+    """Whether a task metric was clearly better after the best eval loss: then the later epochs did good."""
+    evals = facts.eval_loss
+    return len(evals) > 0 and still_improving(facts, int(evals.step[np.argmin(evals.value)])) is not None
+
+
 def _fewer_epochs(facts: Facts, finding: Finding) -> Iterator[Change]:
     evals = facts.eval_loss
     best = int(evals.step[np.argmin(evals.value)])
@@ -79,13 +86,21 @@ REMEDIES = (
         applies=lambda facts, finding: not _turned(facts, finding),
     ),
     Remedy(
+        title="Nothing, as long as the metric that matters still improves, as it did here after the best eval loss",
+        why="The model knows examples that it has seen before and grows too sure of itself; its answers still got better.",
+        when_not="The model's probabilities are used, not only its answers.",
+        cost="none",
+        source=("fastai-one-example", "judgement"),
+        applies=lambda facts, finding: _turned(facts, finding) and _task_improves(facts, finding),
+    ),
+    Remedy(
         title="End the run at its best eval: {flag_num_train_epochs} of 1 to 3 are usual",
         why="{drop:.0%} of the train loss went at one boundary, and eval loss was best before the end: what came after is memory.",
         when_not="Later epochs still improve the metric that matters.",
         cost="rerun",
         source=("fastai-one-example", "unsloth-lora"),
         propose=_fewer_epochs,
-        applies=_turned,
+        applies=lambda facts, finding: _turned(facts, finding) and not _task_improves(facts, finding),
     ),
     Remedy(
         title="Judge the run by an eval loss, which it lacks",

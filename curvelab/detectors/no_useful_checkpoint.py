@@ -34,7 +34,7 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.percent import percent
 from curvelab.model.run import Run
-from curvelab.proposals import change, number, proposes, switched
+from curvelab.proposals import change, keep_best, number, proposes
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.saved import saved, saved_by_settings
 from curvelab.signals.noise import running_median, step_noise
@@ -61,6 +61,10 @@ def _save(facts: Facts, finding: Finding) -> Iterator[Change]:
         yield from change(facts, "save_total_limit", 3, "judgement", "the last two and the best", "up")
 
 
+def _keep_best(facts: Facts, finding: Finding) -> Iterator[Change]:
+    yield from keep_best(facts, finding.start_step or 0, "the source keeps the best checkpoint beside the last ones then")
+
+
 REMEDIES = (
     Remedy(
         title="Keep the best checkpoint: {flag_load_best_model_at_end}",
@@ -68,7 +72,8 @@ REMEDIES = (
         when_not="Another metric than the eval loss decides; then name it in {flag_metric_for_best_model}.",
         cost="rerun",
         source="transformers-training-arguments",
-        propose=switched("load_best_model_at_end", True, "the source keeps the best checkpoint beside the last ones then"),
+        propose=_keep_best,
+        applies=proposes(_keep_best),
     ),
     Remedy(
         title="Save as often as you evaluate ({flag_save_steps}), and keep more than the last checkpoints ({flag_save_total_limit})",

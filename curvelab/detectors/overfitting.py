@@ -33,13 +33,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvelab import synth
-from curvelab.deciding import still_improving, without_restored_best
+from curvelab.deciding import Judge, still_improving, task_judge, without_restored_best
 from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Measured, Point, Span, Trend
-from curvelab.model.options import Options
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve
-from curvelab.proposals import at_least, change, no_longer_than, number, round_steps
+from curvelab.proposals import at_least, change, keep_best, no_longer_than, number, round_steps
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.early_stopping import replay
@@ -92,8 +91,9 @@ def _more_evals(facts: Facts, finding: Finding) -> Iterator[Change]:
 
 def _keep_best(facts: Facts, finding: Finding) -> Iterator[Change]:
     """load_best_model_at_end needs evals and saves at the same steps."""
-    yield from change(facts, "load_best_model_at_end", True, "documented", "the source puts the best weights back at the end then")
-    if not facts.saves:
+    kept = tuple(keep_best(facts, finding.start_step or 0, "the source puts the best weights back at the end then"))
+    yield from kept
+    if kept and not facts.saves:
         said = "saves must fall on evals for it"
         yield from change(facts, "save_strategy", "steps", "documented", said)
         yield from change(facts, "save_steps", facts.setting("eval_steps"), "documented", said)
@@ -112,6 +112,11 @@ def _restored(facts: Facts, finding: Finding) -> bool:
 
 def _task_decides(facts: Facts, finding: Finding) -> bool:
     return any(m.name == "task_best_step" for m in finding.measured)
+
+
+def _can_be_kept(facts: Facts, finding: Finding) -> bool:
+    """Whether the best model was not put back, and the trainer can be told what the best one is."""
+    return not _restored(facts, finding) and next(_keep_best(facts, finding), None) is not None
 
 
 def _would_have_stopped(facts: Facts, finding: Finding) -> bool:
@@ -145,21 +150,21 @@ REMEDIES = (
     ),
     Remedy(
         title="Keep the best checkpoint automatically and stop early",
-        why="With EarlyStoppingCallback(patience 3, threshold 0.001) this run would have stopped at step {early_stop:.0f}.",
+        why="With EarlyStoppingCallback(patience {patience}, threshold {min_gain:g}) this run would have stopped at step {early_stop:.0f}.",
         when_not="Evals are so rare or noisy that the minimum is luck.",
         cost="rerun",
         source="early-stopping-callback",
         propose=_keep_best,
-        applies=lambda facts, finding: not _restored(facts, finding) and _would_have_stopped(facts, finding),
+        applies=lambda facts, finding: _can_be_kept(facts, finding) and _would_have_stopped(facts, finding),
     ),
     Remedy(
         title="Keep the best checkpoint automatically: {flag_load_best_model_at_end}",
-        why="The last model is {rise:.0%} worse than that of step {start_step}; this setting puts the better one back.",
+        why="Eval loss is {rise:.0%} higher at the end than at step {start_step}; this setting puts the best model back.",
         when_not="Evals are so rare or noisy that the minimum is luck.",
         cost="rerun",
         source="transformers-training-arguments",
         propose=_keep_best,
-        applies=lambda facts, finding: not _restored(facts, finding) and not _would_have_stopped(facts, finding),
+        applies=lambda facts, finding: _can_be_kept(facts, finding) and not _would_have_stopped(facts, finding),
     ),
     Remedy(
         title="Evaluate earlier and more often ({flag_eval_steps}): the first eval was already the best",
@@ -298,7 +303,7 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
         headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other eval {'set' if sets == 2 else 'sets'} did not"
     if better:
         headline += f". But {better[0]} still improved, until step {better[1]}: decide by the metric that matters"
-    stop = replay(rise.curve.value, Options.patience, Options.min_gain).stop
+    stop = _stop(facts, rise.curve, start)
     of_eval, of_train = ("of the minimum", "of the train loss at the minimum") if facts.bounded else ("of 3 x all that fell", "of all that fell")
     return Finding(
         severity="critical" if rise.share >= 0.5 and not better else "warning",
@@ -312,7 +317,7 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
             Measured(name="rise", value=rise.share, unit=of_eval, threshold=limits.rise, setting="overfitting.rise"),
             Measured(name="beyond_noise", value=min(rise.beyond, 1000.0), unit="standard errors", threshold=limits.noises, setting="overfitting.noises"),
             Measured(name="train_fall", value=fell, unit=of_train, threshold=limits.train_fall, setting="overfitting.train_fall"),
-            *((Measured(name="early_stop", value=float(step[stop]), unit="step"),) if stop is not None else ()),
+            *((Measured(name="early_stop", value=float(stop), unit="step"),) if stop is not None else ()),
             *((Measured(name="task_best_step", value=float(better[1]), unit="step"),) if better else ()),
         ),
         evidence=(
@@ -327,6 +332,13 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
 
 
 
+
+
+def _stop(facts: Facts, curve: Curve, lowest: int) -> int | None:
+    """Where early stopping would have ended the run: by the task metric, where one still improved, else by the eval loss."""
+    judge = task_judge(facts, lowest) or Judge(curve, greater=False)
+    found = replay(judge.curve.value, facts.options.patience, facts.options.min_gain, judge.greater).stop
+    return None if found is None else int(judge.curve.step[found])
 
 
 def _train_levels(facts: Facts, step: int) -> tuple[float, float]:

@@ -83,6 +83,7 @@ REMEDIES = (
         cost="resume",
         source=("pytorch-tuning", "judgement"),
         propose=_more_workers,
+        conditional=True,
     ),
 )
 

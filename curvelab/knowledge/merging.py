@@ -15,11 +15,12 @@ STEADIER = {"learning_rate": -1, "max_grad_norm": -1, "warmup_steps": 1, "warmup
 # two settings that are ways to say one thing: a patch has one of them
 ONE_OF = ({"max_steps", "num_train_epochs"}, {"warmup_steps", "warmup_ratio"})
 
+LENGTHS = ("max_steps", "num_train_epochs")  # settings that end a run
+TIED = "a schedule that is tied to the length ends sooner, too"
+
 # canonical settings that belong together: taken from one finding as a whole
 TOGETHER = ({"per_device_train_batch_size", "gradient_accumulation_steps"}, {"fp16", "bf16"})
 
 DOUBTED = 0.5  # a finding of no more confidence: clipping by a threshold that was assumed, for one
 
 UNLIMITED = frozenset(("max_grad_norm", "max_steps"))  # 0 or less means that there is no limit
-
-STOP_PATIENCE, STOP_THRESHOLD = 3, 0.001  # evals without progress, and what counts as progress (judgement)

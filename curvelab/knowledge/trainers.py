@@ -1,11 +1,12 @@
-"""How six trainers call the settings that curvelab knows by their Transformers names, and how each is recognised.
+"""How seven trainers call the settings that curvelab knows by their Transformers names, and how each is recognised.
 
 Sources
 -------
 Transformers 5.23 TrainingArguments (`warmup_ratio` is gone; `warmup_steps` below 1 is a share) · TRL 1.16 SFTConfig,
 DPOConfig, GRPOConfig, ModelConfig (`rpo_alpha` is gone; `loss_type` takes a list) · axolotl config reference and the
 checks of its schema · LLaMA-Factory FinetuningArguments, DataArguments · lightning.pytorch Trainer, ModelCheckpoint,
-EarlyStopping (2.x) · torchtune recipe configs (full, LoRA, DPO, GRPO).
+EarlyStopping (2.x) · torchtune recipe configs (full, LoRA, DPO, GRPO) · Keras 3 compile, fit and callbacks: code, in which
+no name of Transformers has a place, and whose logs count epochs.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Dialect:
     forms     kinds of text that it takes, the usual one first
     pairs     its command line is `key=value` instead of `--key value`
     arranges  it checks evals against saves as Transformers does, and takes the same companions
+    hides_metrics  it logs metrics that it cannot choose the best model by: they are added after that choice
     explicit  settings that early stopping wants to find written out
     certain   keys of which one in a run's settings tells this trainer; `likely`: two do
     """
@@ -60,6 +62,7 @@ class Dialect:
     words: Mapping[str, Word]
     pairs: bool = False
     arranges: bool = True
+    hides_metrics: bool = False
     explicit: tuple[str, ...] = ()
     certain: frozenset[str] = field(default_factory=frozenset)
     likely: frozenset[str] = field(default_factory=frozenset)
@@ -81,7 +84,7 @@ _ARGUMENTS = _same(
     "save_strategy", "save_total_limit", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "seed",
     "dataloader_num_workers", "save_only_model",
 ) | {
-    "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",)),
+    "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",), needs="an eval_dataset"),
     # gone in Transformers 5, where train_sampling_strategy names the order
     "group_by_length": Word("", also=("group_by_length",), by_hand='train_sampling_strategy="random"'),
 }  # fmt: skip
@@ -114,6 +117,7 @@ TRL = Dialect(
     name="trl",
     title="TRL",
     call="SFTConfig",
+    hides_metrics=True,  # its log() adds accuracies and margins of its own, which evaluate() does not return
     file="the config of your TRL script",
     forms=("python", "cli", "yaml"),
     words=_ARGUMENTS
@@ -156,6 +160,7 @@ AXOLOTL = Dialect(
         "max_seq_length": Word("sequence_len"),
         "packing": Word("sample_packing"),
         "eval_steps": Word("eval_steps", instead="evals_per_epoch", needs="val_set_size or test_datasets"),
+        "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",), needs="val_set_size or test_datasets"),
         "save_steps": Word("save_steps", instead="saves_per_epoch"),
     }
     | _lacking("early_stopping_threshold", "axolotl stops early at a threshold of 0")
@@ -179,6 +184,7 @@ LLAMAFACTORY = Dialect(
     | _same("lora_alpha", "lora_dropout", "packing", "temperature")
     | {
         "eval_steps": Word("eval_steps", needs="val_size or eval_dataset"),
+        "eval_strategy": Word("eval_strategy", also=("evaluation_strategy",), needs="val_size or eval_dataset"),
         "r": Word("lora_rank"),
         "max_seq_length": Word("cutoff_len"),
         "beta": Word("pref_beta", also=("dpo_beta",)),
@@ -299,7 +305,38 @@ TORCHTUNE = Dialect(
     certain=frozenset(("_component_",)),
 )
 
-DIALECTS = (LLAMAFACTORY, AXOLOTL, TORCHTUNE, LIGHTNING, TRL, TRANSFORMERS)  # those with names of their own first
+KERAS = Dialect(
+    name="keras",
+    title="Keras",
+    call="",
+    file="compile, fit and the callbacks of your script",
+    forms=(),  # nothing to copy: what to change is code
+    arranges=False,
+    words={name: Word("", by_hand="it belongs to your own script") for name in TRANSFORMERS.words}
+    | _lacking("learning_rate weight_decay adam_beta1 adam_beta2 adam_epsilon", "an argument of the optimizer given to compile")
+    | _lacking("optim", "the optimizer given to compile")
+    | _lacking("max_grad_norm", "global_clipnorm of the optimizer given to compile")
+    | _lacking("gradient_accumulation_steps", "an argument of the optimizer given to compile")
+    | _lacking("lr_scheduler_type warmup_steps warmup_ratio", "the schedule given to the optimizer as its learning_rate")
+    | _lacking("num_train_epochs", "epochs of fit")
+    | _lacking("max_steps", "epochs of fit: a step of this log is an epoch")
+    | _lacking("per_device_train_batch_size", "batch_size of fit")
+    | _lacking("per_device_eval_batch_size", "validation_batch_size of fit")
+    | _lacking("eval_steps eval_strategy", "validation_data of fit evaluates after each epoch, validation_freq less often")
+    | _lacking("save_steps save_strategy save_total_limit", "a ModelCheckpoint in the callbacks of fit saves after each epoch")
+    | _lacking("save_only_model", "save_weights_only of ModelCheckpoint")
+    | _lacking(
+        "load_best_model_at_end metric_for_best_model greater_is_better",
+        "EarlyStopping(restore_best_weights=True) or ModelCheckpoint(save_best_only=True), with monitor and mode",
+    )
+    | _lacking("early_stopping_patience early_stopping_threshold", "patience and min_delta of EarlyStopping")
+    | _lacking("logging_steps", "CSVLogger writes once an epoch")
+    | _lacking("logging_nan_inf_filter", "a TerminateOnNaN in the callbacks of fit")
+    | _lacking("bf16 fp16", "keras.mixed_precision.set_global_policy")
+    | _lacking("seed", "keras.utils.set_random_seed at the top of your script"),
+)
+
+DIALECTS = (LLAMAFACTORY, AXOLOTL, TORCHTUNE, LIGHTNING, KERAS, TRL, TRANSFORMERS)  # those with names of their own first
 
 SPOKEN = tuple(TRANSFORMERS.words)  # canonical settings that every dialect has a word for, if only "by hand"
 

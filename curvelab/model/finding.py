@@ -97,6 +97,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
 
     alternative  another way to the end of a fix before it: do one of them, not both
     doubted      its causes are clearly outweighed by another: worth knowing, and no part of a patch
+    conditional  right only if something holds that the log does not show ("if memory ran out"): no patch has it unasked
     """
 
     title: str
@@ -107,6 +108,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "judgement"
     alternative: bool = False
     doubted: bool = False
+    conditional: bool = False
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, rename={"for_": "for"}):

@@ -10,11 +10,12 @@ from curvelab.model.errors import UsageError
 
 # Options that are one number, and what each takes.
 NUMBERS: Mapping[str, str] = {
-    "gpus": "a whole number of at least 1",
-    "gpu_price": "a finite number above 0",
-    "patience": "a whole number of at least 1",
-    "min_gain": "a finite number of at least 0",
+    "gpus": "a whole number from 1 to 1,000,000",
+    "gpu_price": "a number above 0, up to 1,000,000",
+    "patience": "a whole number from 1 to 1,000,000",
+    "min_gain": "a number from 0 to 1,000,000",
 }
+MOST = 1_000_000  # of each: more GPUs than any cluster has, and an hour of one in the smallest currencies (judgement)
 
 
 def check_number(option: str, shown: str, value: object) -> None:
@@ -23,7 +24,7 @@ def check_number(option: str, shown: str, value: object) -> None:
         return
     kinds = int if "whole" in NUMBERS[option] else int | float
     fits = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
-    if not fits or value < 0 or (value == 0 and option != "min_gain"):  # type: ignore[operator]
+    if not fits or not 0 <= value <= MOST or (value == 0 and option != "min_gain"):  # type: ignore[operator]
         raise UsageError(f"{shown} takes {NUMBERS[option]}, not {value!r}")
 
 
