@@ -68,9 +68,8 @@ class Retrained:
 
     @property
     def gone(self) -> bool:
-        """Whether none of the patterns that were found before is found now, but for those that are only worth knowing."""
-        faults = {finding.pattern for finding in self.before.findings if finding.severity != "info"}
-        return faults.isdisjoint(finding.pattern for finding in self.after.findings)
+        """Whether none of the faults that were found before is found now."""
+        return _faults(self.before).isdisjoint(_faults(self.after))
 
     @property
     def row(self) -> str:
@@ -108,8 +107,15 @@ def before_after_table() -> str:
     return "\n".join([head, *(retrained(folder).row for folder in folders())]) + "\n"
 
 
+def _faults(diagnosis: Diagnosis) -> set[str]:
+    """The patterns found, but for those that are only worth knowing."""
+    return {finding.pattern for finding in diagnosis.findings if finding.severity != "info"}
+
+
 def _patterns(diagnosis: Diagnosis) -> str:
-    return ", ".join(f"`{finding.pattern}`" for finding in diagnosis.findings) or "nothing"
+    faults = _faults(diagnosis)
+    said = [f"`{f.pattern}`" + ("" if f.pattern in faults else " (to know)") for f in diagnosis.findings]
+    return ", ".join(said) or "nothing"
 
 
 def _plain(value: object) -> str:
@@ -119,7 +125,7 @@ def _plain(value: object) -> str:
 
 
 def _figure(run: Run) -> str:
-    evals = run.curve("eval/loss").value
-    if len(evals):
+    if "eval/loss" in run.logged:
+        evals = run.curve("eval/loss").value
         return f"{np.nanmin(evals):.2f} / {evals[-1]:.2f}"
     return f"{np.mean(run.curve('train/reward').value[-LAST:]):.2f}"
