@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curvelab.catalogue import detectors, importers
+from curvelab.catalogue import causes, detectors, importers
 from curvelab.knowledge.references import Reference
 from curvelab.model.card import sections
 from curvelab.model.finding import Cost
@@ -65,6 +65,12 @@ def _text_lines(one: Detector) -> Iterator[str]:
         yield f"  {limit.setting} = {limit.default:g} {limit.unit}"
         yield from _wrapped(f"{limit.meaning}; {limit.low:g} to {limit.high:g}; source: {limit.source}", "    ")
         yield f"    --set {limit.setting}={limit.default:g}"
+    weighing = causes().get(one.pattern)
+    if weighing is not None:
+        yield from ("", "Causes that are weighed", textwrap.indent(weighing.card.strip(), "  "), "")
+        for cause in weighing.candidates:
+            yield from _wrapped(f"{cause.name} ({100 * cause.prior:.0f} % before the log is looked at): {cause.title}", "  ", "     ")
+            yield from _wrapped(f"Speaks for it: {cause.tells}", "     ")
     if not one.remedies:
         return
     yield from ("", "Fixes")
@@ -122,6 +128,11 @@ def card_markdown(one: Detector) -> str:
         cells = (f"`{limit.setting}`", f"{limit.default:g} {limit.unit}", f"{limit.low:g} to {limit.high:g}",
                  limit.meaning, limit.source)  # fmt: skip
         lines.append(_row(*cells))
+    weighing = causes().get(one.pattern)
+    if weighing is not None:
+        lines += ["", "## Causes that are weighed", "", _escaped(weighing.card.strip()), ""]
+        lines += ["| cause | before the log is looked at | what it is | what speaks for it |", "|---|---:|---|---|"]
+        lines += [_row(f"`{c.name}`", f"{100 * c.prior:.0f} %", c.title, c.tells) for c in weighing.candidates]
     if one.remedies:
         lines += ["", "## Fixes"]
     for remedy in one.remedies:

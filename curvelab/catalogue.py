@@ -1,13 +1,14 @@
-"""Finds what stands on the shelves, detectors/, importers/ and sidecars/, and what plugins add by entry points.
+"""Finds what stands on the shelves, detectors/, causes/, importers/ and sidecars/, and what plugins add by entry points.
 
-A plugin is a package that declares `curvelab.detectors.v1`, `curvelab.importers.v1` or `curvelab.sidecars.v1` entry
-points, each naming a module of the same form as ours.
+A plugin is a package that declares `curvelab.detectors.v1`, `curvelab.causes.v1`, `curvelab.importers.v1` or
+`curvelab.sidecars.v1` entry points, each naming a module of the same form as ours.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -17,14 +18,21 @@ from curvelab.beside import Sidecar
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.rules import Detector
 from curvelab.sources import Importer
+from curvelab.weighing import Weighing
 
-Card = TypeVar("Card", Detector, Importer, Sidecar)
+Card = TypeVar("Card", Detector, Importer, Sidecar, Weighing)
 
 
 @cache
 def detectors() -> tuple[Detector, ...]:
     """All detectors: ours in the order of their names, then plugins."""
     return _shelf("curvelab.detectors", "curvelab.detectors.v1", Detector)
+
+
+@cache
+def causes() -> Mapping[str, Weighing]:
+    """Pattern -> how its causes are weighed, for those that have several: ours, then plugins, which may replace ours."""
+    return {one.pattern: one for one in _shelf("curvelab.causes", "curvelab.causes.v1", Weighing)}
 
 
 @cache
@@ -57,7 +65,7 @@ def _shelf(package: str, group: str, kind: type[Card]) -> tuple[Card, ...]:
 
 
 def _only(module: ModuleType, kind: type[Card]) -> Card:
-    """The one detector, importer or side-car that a module defines."""
+    """The one detector, weighing, importer or side-car that a module defines."""
     found = [value for value in vars(module).values() if isinstance(value, kind)]
     if len(found) != 1:
         raise TypeError(f"{module.__name__} must define exactly one {kind.__name__}, found {len(found)}")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from curvelab.catalogue import causes as weighings
 from curvelab.catalogue import detector as detector_of
 from curvelab.catalogue import detectors
 from curvelab.checkpoints import checkpoint_advice
@@ -24,13 +25,16 @@ from curvelab.dialects import Spoken
 from curvelab.facts import Facts
 from curvelab.knowledge.merging import DOUBTED
 from curvelab.model.finding import CHEAPEST_FIRST, SEVERITIES, Finding, Fix, Severity
+from curvelab.model.note import Note
 from curvelab.model.options import Options
 from curvelab.model.percent import percent
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
 from curvelab.model.run import Curve, Run
 from curvelab.patch import patch_of
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
+from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
+from curvelab.steering import steered
 from curvelab.stopping import early_stopping
 
 MOST_FIXES = 3
@@ -58,7 +62,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
             outcomes.append(outcome)
             findings += found
     story = _story(findings)
-    tariff = tariff_of(facts, options)
+    told, failures = _advice(facts, story, options)
     return Diagnosis(
         id=run.id,
         name=run.name,
@@ -72,18 +76,36 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
         metrics={metric: len(run.logged[metric]) for metric in run.metrics},
         verdict=_verdict(story, outcomes, run),
         best_step=_best_step(facts),
-        notes=run.notes,
+        notes=(*run.notes, *failures),
         outcomes=tuple(outcomes),
         findings=story,
         config={name: {"value": s.value, "from": s.origin} for name, s in run.config.items()},
-        patch=patch_of(story, facts.spoken),
-        wasted=wasted(facts, story, tariff),
-        early_stopping=early_stopping(facts, options, tariff),
-        checkpoint=checkpoint_advice(facts, story),
+        **told,
         seams=tuple(SeamMark(step=s.step, reached=s.reached) for s in run.seams),
         series=_series(run, story),
         provenance=_provenance(run, options),
     )
+
+
+def _advice(facts: Facts, story: Sequence[Finding], options: Options) -> tuple[dict[str, Any], list[Note]]:
+    """What follows from the findings, by field of Diagnosis; a part that fails costs a note and nothing else."""
+    parts: dict[str, Callable[[], Any]] = {
+        "patch": lambda: patch_of(story, facts.spoken),
+        "wasted": lambda: wasted(facts, story, tariff_of(facts, options)),
+        "early_stopping": lambda: early_stopping(facts, options, tariff_of(facts, options)),
+        "checkpoint": lambda: checkpoint_advice(facts, story),
+    }
+    told: dict[str, Any] = {}
+    failures = []
+    for name, part in parts.items():
+        try:
+            with np.errstate(all="ignore"):
+                told[name] = part()
+        except Exception as error:
+            told[name] = None
+            text = f"{name.replace('_', ' ')} could not be told ({type(error).__name__}: {error}); please report it"
+            failures.append(Note(level="warning", text=text))
+    return told, failures
 
 
 def look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Finding]]:
@@ -92,12 +114,14 @@ def look(one: Detector, facts: Facts, limits: Any) -> tuple[Outcome, list[Findin
         return Outcome(pattern=one.pattern, status="not-applicable", reason=reason), []
     try:
         with np.errstate(all="ignore"):
-            found = [_completed(one, facts, finding) for finding in one.detect(facts, limits)]
+            told = [_weighed(_named(one, facts, finding), facts) for finding in one.detect(facts, limits)]
+            found = [_advised(one, facts, finding) for finding, _ in told]
     except NotApplicable as why:
         return Outcome(pattern=one.pattern, status="not-applicable", reason=str(why)), []
     except Exception as error:
         return Outcome(pattern=one.pattern, status="failed", reason=f"{type(error).__name__}: {error}"), []
-    return Outcome(pattern=one.pattern, status="found" if found else "clear"), found
+    reason = next((why for _, why in told if why), "")
+    return Outcome(pattern=one.pattern, status="found" if found else "clear", reason=reason), found
 
 
 def _missing(one: Detector, facts: Facts) -> str:
@@ -111,13 +135,33 @@ def _missing(one: Detector, facts: Facts) -> str:
     return ""
 
 
-def _completed(one: Detector, facts: Facts, finding: Finding) -> Finding:
+def _named(one: Detector, facts: Facts, finding: Finding) -> Finding:
+    """A detector's finding with plain numbers, its pattern, and a confidence that means what it says."""
     plain = msgspec.to_builtins(finding, enc_hook=_python_number)
     plain |= {"pattern": one.pattern, "confidence": round(calibrated(plain["confidence"], one, facts), 3)}
-    named = msgspec.convert(plain, Finding)
-    most_useful = [remedy for remedy in one.remedies if remedy.applies(facts, named)][:MOST_FIXES]
-    fixes = [_fix(remedy, facts, named) for remedy in sorted(most_useful, key=lambda r: CHEAPEST_FIRST.index(r.cost))]
-    return msgspec.structs.replace(named, fixes=tuple(fixes))
+    return msgspec.convert(plain, Finding)
+
+
+def _weighed(finding: Finding, facts: Facts) -> tuple[Finding, str]:
+    """A finding with its causes and its samples, and what went wrong with them: neither costs the finding."""
+    failures = []
+    try:
+        if weighing := weighings().get(finding.pattern):
+            finding = msgspec.structs.replace(finding, causes=weighing.weigh(facts, finding))
+    except Exception as error:
+        failures.append(f"its causes could not be weighed: {type(error).__name__}: {error}")
+    try:
+        finding = msgspec.structs.replace(finding, samples=samples_of(facts, finding))
+    except Exception as error:
+        failures.append(f"its samples could not be counted: {type(error).__name__}: {error}")
+    return finding, "; ".join(failures)
+
+
+def _advised(one: Detector, facts: Facts, finding: Finding) -> Finding:
+    """A finding with its fixes: the most useful for the likeliest causes, the cheapest of these first."""
+    meant = steered([remedy for remedy in one.remedies if remedy.applies(facts, finding)], finding.causes)
+    chosen = sorted(meant[:MOST_FIXES], key=lambda remedy: CHEAPEST_FIRST.index(remedy.cost))
+    return msgspec.structs.replace(finding, fixes=tuple(_fix(remedy, facts, finding) for remedy in chosen))
 
 
 def _python_number(value: Any) -> Any:

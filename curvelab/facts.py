@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cached_property
 from typing import Any
@@ -153,9 +154,9 @@ class Facts:
             return int(self.rate.step[warmup_end(self.rate.value)]) if warmup_end(self.rate.value) else 0
         steps = self.setting("warmup_steps") or 0
         ratio = self.setting("warmup_ratio") or 0
-        if isinstance(steps, int | float) and steps >= 1:
+        if isinstance(steps, int | float) and 1 <= steps < math.inf:
             return int(steps)
-        if isinstance(ratio, int | float) and self.run.planned_steps:
+        if isinstance(ratio, int | float) and 0 <= ratio < math.inf and self.run.planned_steps:
             return int(ratio * self.run.planned_steps)
         return 0
 
@@ -227,9 +228,9 @@ LEVELS = 2000  # points that are enough to judge the level of a metric by (judge
 FROZEN = 3  # logs with the same loss beside a NaN norm that no real loss shows (judgement)
 
 
-def levels_of(curve: Curve) -> Curve:
-    """A finite curve of no more than LEVELS points: medians of blocks, each at the first step of its block."""
-    size = block_size(len(curve), LEVELS)
+def levels_of(curve: Curve, most: int = LEVELS) -> Curve:
+    """A finite curve of no more than `most` points: medians of blocks, each at the first step of its block."""
+    size = block_size(len(curve), most)
     return curve if size == 1 else Curve.of(curve.metric, curve.step[::size], coarse(curve.value, size))
 
 

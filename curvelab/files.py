@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from curvelab.batch_log import is_batch_log
 from curvelab.catalogue import importers
 from curvelab.misses import Misses
 from curvelab.model.errors import UnreadableError
@@ -36,7 +37,7 @@ def find(path: Path) -> Found:
         _search(path, found)
         return found
     source = Source.at(path)
-    claiming = [one for one in importers() if one.claims(source)]
+    claiming = _claiming(source)
     if not claiming:
         known = ", ".join(glob for one in importers() for glob in one.globs)
         raise UnreadableError(path, f"is no log that curvelab knows (looked for {known})")
@@ -77,7 +78,7 @@ def _claim(file: Path, found: Found, claimed: set[tuple[int, int]]) -> None:
         if (status.st_dev, status.st_ino) in claimed or not stat.S_ISREG(status.st_mode):
             return
         source = Source.at(file)
-        claiming = [one for one in importers() if one.claims(source)]
+        claiming = _claiming(source)
     except UnreadableError as error:
         found.errors.append(error)
         return
@@ -88,6 +89,12 @@ def _claim(file: Path, found: Found, claimed: set[tuple[int, int]]) -> None:
         found.files.append((source, claiming[0]))
     else:
         found.misses.unclaimed(source)
+
+
+def _claiming(source: Source) -> list[Importer]:
+    """The importers that read a file; none for a log of the batches, whose sample numbers would pass for a metric."""
+    claiming = [one for one in importers() if one.claims(source)]
+    return [] if claiming and is_batch_log(source.path.name, source.head) else claiming
 
 
 def _walk(root: Path, found: Found) -> Iterator[tuple[Path, bool]]:

@@ -76,6 +76,7 @@ def join(
         notes=tuple(dict.fromkeys((*told, *notes, *safe.notes, *settled.notes))),
         logs=group.logs,
         checkpoint_steps=tuple(sorted({step for log in group.logs for step in log.checkpoint_steps})),
+        batch_logs=tuple(one.path for one in safe.files if one.kind == "batch-log"),
     )
 
 

@@ -11,6 +11,7 @@ Look-alikes, When it is wrong, Sources), its thresholds, its remedies, and one f
               remedies=REMEDIES, examples=EXAMPLES)
     def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]: ...
 
+What may lie behind its findings is weighed in a file of the same name in curvelab/causes/ (see curvelab.weighing).
 The engine (curvelab.diagnosis) handles missing metrics, too few points and exceptions. A detector raises NotApplicable
 when the run lacks something else that it needs, such as a setting.
 """
@@ -66,6 +67,8 @@ class Remedy:
 
     alternative           another way to the end of a remedy before it ("or"): a patch takes one of them, the first that
                           computes a value
+    causes                those that it serves, when it is meant for some of the causes that are weighed; none: it serves
+                          whatever the cause
     """
 
     title: str
@@ -76,6 +79,7 @@ class Remedy:
     propose: Callable[[Facts, Finding], Iterable[Change]] = _nothing
     applies: Callable[[Facts, Finding], bool] = _always
     alternative: bool = False
+    causes: tuple[str, ...] = ()
 
     @property
     def references(self) -> tuple[Reference, ...]:

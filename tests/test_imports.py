@@ -29,7 +29,7 @@ def test_nouns_and_data_import_nothing_of_ours(graph, package):
     assert foreign == set()
 
 
-@pytest.mark.parametrize("shelf", ["curvelab.detectors", "curvelab.importers", "curvelab.sidecars"])
+@pytest.mark.parametrize("shelf", ["curvelab.detectors", "curvelab.causes", "curvelab.importers", "curvelab.sidecars"])
 def test_files_of_a_shelf_do_not_import_each_other(graph, shelf):
     """A file that begins with an underscore is part of those that import it, and imports none of them."""
     below = graph.find_descendants(shelf)

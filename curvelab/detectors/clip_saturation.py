@@ -111,6 +111,7 @@ REMEDIES = (
         cost="rerun",
         source="playbook",
         propose=_raise_threshold,
+        causes=("threshold-too-low",),
         applies=lambda facts, finding: not facts.plain_descent and not _logged_after_clipping(facts, finding),
     ),
     Remedy(
@@ -121,6 +122,7 @@ REMEDIES = (
         cost="rerun",
         source=("playbook", "judgement"),
         propose=_same_step,
+        causes=("threshold-too-low",),
         applies=lambda facts, finding: facts.plain_descent and not _logged_after_clipping(facts, finding),
     ),
     Remedy(
@@ -131,6 +133,7 @@ REMEDIES = (
         source=("playbook", "axolotl-stability"),
         propose=lower_rate(2, "2 to 5x in the source for unstable runs; 2x taken"),
         alternative=True,
+        causes=("rate-too-high",),
         applies=lambda facts, finding: (
             not facts.plain_descent and rate_can_fall(facts, finding) and _uneven(facts)
         ),

@@ -98,6 +98,7 @@ REMEDIES = (
         source=("small-scale-proxies", "axolotl-stability", "judgement"),
         propose=lower_rate(5, "2 to 5x in the source for spikes; 5x taken, for this loss did not come back"),
         applies=lambda facts, finding: _harmed(facts, finding) and _climbed(facts, finding) and rate_can_fall(facts, finding),
+        causes=("updates-too-large",),
     ),
     Remedy(
         title="Train in bfloat16 ({flag_bf16}) instead of float16 ({flag_fp16})",
@@ -107,6 +108,7 @@ REMEDIES = (
         source="transformers-debugging",
         propose=_bfloat,
         applies=lambda facts, finding: _harmed(facts, finding) and _half(facts, finding),
+        causes=("fp16-overflow",),
     ),
     Remedy(
         title="Look at the batch of step {start_step}: empty or fully masked labels, token ids outside the vocabulary, extreme values",
@@ -115,6 +117,7 @@ REMEDIES = (
         cost="none",
         source="axolotl-stability",
         applies=lambda facts, finding: _harmed(facts, finding) and not _climbed(facts, finding),
+        causes=("bad-batch", "broken-from-start"),
     ),
     Remedy(
         title="Turn {flag_logging_nan_inf_filter} off, so that the log shows the first NaN where it happens",

@@ -2,10 +2,11 @@
 
 What
 ----
-Over a long stretch the level of the train loss, and of the eval loss where there is one, changes by less than about one
-percent although training went on: either the learning rate was still above a tenth of its peak, or it had decayed to
-nearly nothing far too early. A fast fall in the first 50 to 100 steps followed by a flat line is the mark of a wrong
-label mask.
+Over a third of the run or more the level of the train loss, and of the eval loss where there is one, changes by no more
+than about one percent from beginning to end, as far as the noise lets tell, although training went on: either the
+learning rate was still above a tenth of its peak, or it had decayed to nearly nothing far too early. The stretch shows
+less than a third of the decline that the fall before it foretells (a power law through that fall), noise included. A fast
+fall in the first 50 to 100 steps followed by a flat line is the mark of a wrong label mask.
 
 Why
 ---
@@ -14,13 +15,15 @@ data), or the learning rate does not let it.
 
 Look-alikes
 -----------
-A loss that converged near zero (below a tenth of where it began). A slow decline that goes on. The flat tail of a cosine
-schedule that did its work: the stretch under a tenth of the peak rate is not counted.
+A loss that converged near zero (below a tenth of where it began). A slow decline that goes on, however small: what is
+still to come of a power law is little, and it is seen. The flat tail of a cosine schedule that did its work: the stretch
+under a tenth of the peak rate is not counted. The last epoch of a staircase, whose next step down is still to come.
 
 When it is wrong
 ----------------
 When the loss has reached the entropy of the data: noisy labels and creative text have a floor above zero. A run that
-was resumed from a good checkpoint is flat from its first step.
+was resumed from a good checkpoint is flat from its first step. A short or noisy log cannot tell a slow decline from none
+and is not judged.
 
 Sources
 -------
@@ -36,15 +39,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvelab import synth
-from curvelab.facts import Facts
+from curvelab.facts import Facts, levels_of
 from curvelab.model.finding import Finding, Level, Measured, Span
 from curvelab.model.percent import percent
 from curvelab.proposals import raise_rate
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
-from curvelab.signals.level import drift_of
-from curvelab.signals.noise import running_median, step_noise
+from curvelab.signals.decline import ONE_SIDED, Floats, Share, expected_after, share_seen, surely_began_at, widened
+from curvelab.signals.level import MEDIAN_COST, noise_of
+from curvelab.signals.line import fit_line
+from curvelab.signals.noise import grain_of, running_median, step_noise
 
-CANDIDATES = 24  # starts of a flat stretch that are tried, spread evenly over the run
+CANDIDATES = 16  # starts of a flat stretch that are tried, spread evenly over the run
+POINTS = 500  # that a slow decline is looked for in: medians of blocks of a longer log
+FEWEST = 8  # points in a stretch (judgement)
+EVALS = 4  # evals in a stretch from which on they have a say: a line through three has one degree of freedom
+AGREED = 0.84  # standard errors that the train loss must be sure of where a flat eval says the same: 80 % (judgement)
+STAIR = 0.05  # share of the run from the end of an epoch within which a stretch begins with it (judgement)
 DEAD = 1e-3  # noise, as a share of the level, below which a loss is no longer measured on changing batches (judgement)
 NEARLY = 0.9  # share of the shortest stretch that must remain once its beginning is placed exactly
 SMOOTH_NOISE = 0.54  # noise of a running median of five points over that of one point, for normal noise
@@ -58,13 +68,17 @@ class Thresholds:
         meaning="shortest stretch without improvement",
     )  # fmt: skip
     improvement: float = threshold(
-        0.004, unit="of the level", low=0.0, high=1.0,
-        source="judgement: healthy runs still improve by more in a third of their length",
-        meaning="largest improvement from the first half of the stretch to its second",
+        0.01, unit="of the level", low=0.0, high=1.0, source="judgement: about a percent",
+        meaning="largest improvement from the beginning of the stretch to its end",
+    )  # fmt: skip
+    seen: float = threshold(
+        0.3, unit="of the decline that the fall before foretells", low=0.0, high=1.0,
+        source="measured: 0.6 and more in slow declines by a power law, 0 in a stretch that stands still",
+        meaning="a stretch that may show more of it, its uncertainty included, is a slow decline",
     )  # fmt: skip
     doubt: float = threshold(
-        0.015, unit="of the level", low=0.0, high=1.0, source="judgement",
-        meaning="largest improvement that the noise may hide (one-sided 95 %)",
+        0.04, unit="of the level", low=0.0, high=1.0, source="judgement: a few percent are a decline that one would see",
+        meaning="largest improvement in the stretch that the noise may hide (one-sided 95 %)",
     )  # fmt: skip
     solved: float = threshold(
         0.1, unit="of the starting loss", low=0.0, high=1.0, source="definition of the pattern: about a tenth",
@@ -88,6 +102,7 @@ REMEDIES = (
         cost="rerun",
         source=("transformers-schedules", "judgement"),
         applies=_rate_was_gone,
+        causes=("rate-gone",),
     ),
     Remedy(
         title="Look at a few tokenised samples: the share of labels that are not -100, the chat template, the EOS token",
@@ -96,6 +111,7 @@ REMEDIES = (
         cost="none",
         source=("axolotl-stability", "karpathy-recipe"),
         applies=_rate_was_on,
+        causes=("label-mask", "guessing"),
     ),
     Remedy(
         title="Overfit one batch: the loss must go to nearly zero",
@@ -104,6 +120,7 @@ REMEDIES = (
         cost="none",
         source="karpathy-recipe",
         applies=_rate_was_on,
+        causes=("label-mask", "guessing", "nothing-trains"),
     ),
     Remedy(
         title="Raise {flag_learning_rate} by 2 to 5x",
@@ -113,6 +130,7 @@ REMEDIES = (
         source="axolotl-stability",
         propose=raise_rate,
         applies=lambda facts, finding: _rate_was_on(facts, finding) and facts.rate_is_low,
+        causes=("rate-too-low",),
     ),
 )
 
@@ -150,37 +168,44 @@ def _example(name: str, fires: bool) -> Example:
 def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if facts.around_zero:
         raise NotApplicable("the loss changes sign: it has no level (policy-gradient losses do)")
-    step, value = facts.loss_levels.step, facts.loss_levels.value
-    if len(value) < 12:
-        raise NotApplicable(f"train/loss has {len(value)} measured points, 12 are needed")
+    step = facts.loss_levels.step
+    if len(step) < 12:
+        raise NotApplicable(f"train/loss has {len(step)} measured points, 12 are needed")
     first, last = int(step[0]), int(step[-1])
     gone = facts.rate_gone
     early = gone is not None and gone < first + RATE_LATE * (last - first)
-    end = last if gone is None or early else gone
-    found = _longest_flat(facts, end, limits)
-    if found is None:
+    end = last if gone is None or early else min(gone, last)
+    flat = _flat_stretch(facts, end, limits)
+    if flat is None:
         return
-    flat_from, level, change = found
-    if level <= limits.solved * facts.start_level:
-        return
-    start = _reached(facts, flat_from, end, level, limits.doubt)
-    if _was_better(facts, start, level) and not _dead(facts, start, end):
+    start = _reached(facts, flat.start, end, flat.level, limits.improvement)
+    if _was_better(facts, start, flat.level) and not _dead(facts, start, end):
         return  # a run that diverged and then stands still is a divergence, unless it is dead
+    if _between_steps(facts, start, end, flat.level * (1 + 2 * limits.improvement)):
+        return  # what it learned came at the end of an epoch, and the next one is still to come
+    if _margins_grow(facts, start, end):
+        return
     share = (end - start) / max(1, last - first)
     if share < NEARLY * limits.share:
         return  # the stretch began before the loss had come to its level
-    chance = _chance(facts, level)
     why = f" while the learning rate was below a tenth of its peak since step {gone}" if early else ""
-    yield Finding(
+    yield _finding(facts, flat, (start, end), share, why, limits)
+
+
+def _finding(facts: Facts, flat: Stretch, place: tuple[int, int], share: float, why: str, limits: Thresholds) -> Finding:
+    """What is said of a flat stretch from step to step, `share` of the run long."""
+    start, end = place
+    level, sure = flat.level, max(0.0, 1 - flat.share.at_most(AGREED) / max(limits.seen, 1e-9))
+    return Finding(
         severity="warning",
-        confidence=0.55 + 0.2 * min(1.0, (share - limits.share) / 0.4) + 0.2 * (1 - abs(change) / max(limits.improvement, 1e-9)),
+        confidence=0.55 + 0.2 * min(1.0, (share - limits.share) / 0.4) + 0.2 * sure,
         metric="train/loss",
-        headline=f"train/loss stands at {level:.4g} since step {start}, for {percent(share)} of the run{why}{chance}",
+        headline=f"train/loss stands at {level:.4g} since step {start}, for {percent(share)} of the run{why}{_chance(facts, level)}",
         start_step=start,
         end_step=end,
         measured=(
             Measured(name="level", value=level),
-            Measured(name="improvement", value=-change, unit="of the level", threshold=limits.improvement, setting="plateau.improvement"),
+            Measured(name="improvement", value=flat.share.decline / level, unit="of the level", threshold=limits.improvement, setting="plateau.improvement"),
             Measured(name="flat_share", value=share, unit="of the run", threshold=limits.share, setting="plateau.share"),
         ),
         evidence=(
@@ -190,61 +215,116 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _longest_flat(facts: Facts, end: int, limits: Thresholds) -> tuple[int, float, float] | None:
-    """(first step, level, relative change) of the longest stretch up to `end` that is flat beyond doubt, or None.
+@dataclass(frozen=True)
+class Stretch:
+    """The loss from `start` to the end that is looked at: its points, its level, and how much of the foretold decline it shows."""
 
-    Beyond doubt: the improvement from its first half to its second, with the uncertainty added, is under the limit,
-    and eval (three values or more in the stretch) does not say otherwise.
-    """
-    step, value = facts.loss_levels.step, facts.loss_levels.value
-    first, last = int(step[0]), int(step[-1])
+    start: int
+    step: Floats
+    value: Floats
+    expected: Floats
+    level: float
+    share: Share
+
+
+def _stretches(facts: Facts, end: int, limits: Thresholds) -> Iterator[Stretch]:
+    """Stretches up to `end` of a third of the run and more, the longest first."""
+    levels = levels_of(facts.loss_levels, POINTS)
+    step, value = levels.step.astype(np.float64), levels.value
+    first, last = float(step[0]), float(step[-1])
+    top = surely_began_at(value)
+    stop = int(np.searchsorted(step, end, side="right"))
     for start in np.linspace(first, end - limits.share * (last - first), CANDIDATES):
-        inside = value[(step >= start) & (step <= end)]
-        if start > end or len(inside) < 8 or not _halves_agree(inside, limits.improvement):
+        begin = int(np.searchsorted(step, start))
+        here = value[begin:stop]
+        if start < first or len(here) < FEWEST:
             continue
-        drift = drift_of(inside)
-        level = abs(drift.after)
-        if level == 0:
-            continue
-        change = drift.change / level
-        doubt = 1.64 * drift.error / level
-        flat = -change <= limits.improvement and max(doubt - change, doubt) <= limits.doubt and change - doubt <= limits.doubt
-        if flat and _level_quarters(inside, drift.error, limits) and _eval_flat(facts, start, end, limits):
-            return int(start), drift.after, change
-    return None
+        level = float(np.median(here))
+        expected = expected_after(step, value, float(step[begin]), top, level)[: len(here)]
+        if np.ptp(expected) > 0:
+            yield Stretch(int(start), step[begin:stop], here, expected, level, share_seen(expected, here))
 
 
-def _halves_agree(inside: np.ndarray, improvement: float) -> bool:
-    """What is needed in any case, and quick to see: the level changes by no more than is allowed."""
-    half = len(inside) // 2
-    before, after = float(np.median(inside[:half])), float(np.median(inside[half:]))
-    return abs(after - before) <= improvement * abs(after)
+def _flat_stretch(facts: Facts, end: int, limits: Thresholds) -> Stretch | None:
+    """The longest stretch up to `end` that is flat at an unsolved level, or None. Raises NotApplicable where none can be told."""
+    value = facts.loss_levels.value
+    unsolved = limits.solved * max(facts.start_level, surely_began_at(value))
+    stretches = [one for one in _stretches(facts, end, limits) if one.level > unsolved]
+    grain, lowest = grain_of(value), min((one.level for one in stretches), default=np.inf)
+    if grain > limits.doubt * lowest:
+        raise NotApplicable(f"too coarse to tell: the log holds the loss in steps of {grain:.1g}, {percent(grain / lowest)} of its level")
+    flat = next((one for one in stretches if _is_flat(facts, one, end, limits)), None)
+    if flat is None:
+        _say_if_hidden(stretches, limits)
+    return flat
 
 
-def _level_quarters(inside: np.ndarray, error: float, limits: Thresholds) -> bool:
+def _is_flat(facts: Facts, one: Stretch, end: int, limits: Thresholds) -> bool:
+    """Whether a stretch changes by next to nothing and a decline that goes on is ruled out, by eval as well."""
+    allowed = limits.improvement * one.level + one.share.decline_error
+    if abs(one.share.decline) > allowed or not _level_quarters(one, limits):
+        return False
+    evals = _seen_by_eval(facts, one, end)
+    if evals is not None and evals.at_least() > limits.seen:
+        return False
+    agreed = evals is not None and evals.at_most() <= limits.seen
+    most = one.share.at_most(AGREED if agreed else ONE_SIDED)
+    return most <= limits.seen and most * float(np.ptp(one.expected)) <= limits.doubt * one.level
+
+
+def _seen_by_eval(facts: Facts, one: Stretch, end: int) -> Share | None:
+    """How much of the foretold decline the eval loss shows; None with fewer than EVALS of it in the stretch."""
+    evals = facts.eval_loss.between(one.step[0], end)
+    if len(evals) < EVALS:
+        return None
+    return share_seen(np.interp(evals.step, one.step, one.expected), evals.value)
+
+
+def _say_if_hidden(stretches: list[Stretch], limits: Thresholds) -> None:
+    """Raise NotApplicable where even the stretch that is known best may as well be flat as go on falling."""
+    best = min(stretches, key=lambda one: one.share.error, default=None)
+    if best is None:
+        return
+    unsure = ONE_SIDED * widened(best.share.points) * best.share.decline_error
+    if best.share.at_least() <= limits.seen and abs(best.share.decline) - unsure <= limits.improvement * best.level:
+        raise NotApplicable(f"too noisy to tell: since step {best.start} the noise hides changes of up to {percent(unsure / best.level, '.1%')} of the level")
+
+
+def _level_quarters(one: Stretch, limits: Thresholds) -> bool:
     """Whether the quarters of a stretch agree: a valley has equal halves and is not flat."""
-    if len(inside) < 12:
+    if len(one.value) < 12:
         return True
-    medians = np.array([np.median(part) for part in np.array_split(inside, 4)])
-    return float(np.ptp(medians)) <= 2 * limits.doubt * abs(float(np.median(medians))) + 3 * error
+    means = np.array([np.median(part) for part in np.array_split(one.value, 4)])
+    error = MEDIAN_COST * noise_of(one.value) / math.sqrt(len(one.value) / 4)
+    return float(np.ptp(means)) <= 2 * limits.improvement * one.level + 3 * error
 
 
-def _eval_flat(facts: Facts, start: float, end: float, limits: Thresholds) -> bool:
-    """Whether the eval loss does not contradict a flat stretch."""
-    inside = facts.eval_loss.between(start, end).value
-    if len(inside) < 3 or not inside[-1]:
-        return True
-    half = len(inside) // 2
-    fall = (float(np.median(inside[:half])) - float(np.median(inside[-half:]))) / abs(float(inside[-1]))
-    return fall <= 2 * limits.improvement  # half of the evals each: twice the noise of a stretch of train points
+def _between_steps(facts: Facts, start: int, end: int, above: float) -> bool:
+    """Whether a stretch lies between two ends of epochs, and the loss was above a level right before it: a staircase."""
+    ends, near = facts.epoch_ends, STAIR * facts.length
+    if ((ends > start + near) & (ends < end - near)).any():
+        return False
+    step, value = facts.loss_levels.step, facts.loss_levels.value
+    before = [value[step <= at][-5:] for at in ends if abs(at - start) <= near]
+    return any(len(last) == 5 and float(np.median(last)) > above for last in before)
+
+
+def _margins_grow(facts: Facts, start: int, end: int) -> bool:
+    """Whether a preference run learns all the same: from ln 2 its loss falls by little while the margins grow."""
+    margins = facts.finite("train/rewards/margins").between(start, end)
+    if len(margins) < FEWEST:
+        return False
+    line = fit_line(margins.step.astype(np.float64), margins.value, float(margins.step.mean()))
+    return line.slope > 2 * line.slope_error
 
 
 def _reached(facts: Facts, flat_from: int, end: int, level: float, margin: float) -> int:
     """The step at which the loss came to its flat level, within its noise; the stretch may begin a little too early."""
     step, value = facts.loss_levels.step, facts.loss_levels.value
-    smooth = running_median(value, 5)
     inside = (step >= flat_from) & (step <= end)
-    away_by = max(3 * SMOOTH_NOISE * step_noise(value[inside]), margin * abs(level))
+    width = max(5, int(inside.sum()) // 20)
+    smooth = running_median(value, width)
+    away_by = max(3 * SMOOTH_NOISE * (5 / width) ** 0.5 * step_noise(value[inside]), margin * abs(level))
     away = np.flatnonzero((np.abs(smooth - level) > away_by) & (step <= (flat_from + end) / 2))
     return int(step[min(away[-1] + 1, len(step) - 1)]) if len(away) else int(step[0])
 

@@ -98,6 +98,7 @@ REMEDIES = (
         source="judgement",
         propose=_one_decay,
         applies=_cyclic,
+        causes=("rate-restarts",),
     ),
     Remedy(
         title="Shuffle the training data across shards; look at {flag_group_by_length}",
@@ -107,6 +108,7 @@ REMEDIES = (
         source="judgement",
         propose=switched("group_by_length", False, "batches of like length come in an order of their own", basis="judgement", unknown=False),
         applies=_by_the_data,
+        causes=("shards", "epoch-order", "length-groups"),
     ),
     Remedy(
         title="Lower {flag_learning_rate} by 2 to 5x",
@@ -116,6 +118,7 @@ REMEDIES = (
         source="axolotl-stability",
         propose=lower_rate(3, "2 to 5x in the source for unstable runs; 3x taken"),
         alternative=True,
+        causes=("rate-too-high", "rate-restarts"),
         applies=rate_can_fall,
     ),
 )  # fmt: skip

@@ -3,7 +3,8 @@
 What
 ----
 Single points or short episodes that stand far above the local level and come back: about twice the level, or beyond six
-robust sigmas of the local noise and at least a quarter above the level. One finding lists every episode.
+robust sigmas of the local noise and at least a quarter above the level. Longer episodes, up to 8 % of the run, count when
+they stand half again above it. One finding lists every episode.
 
 Why
 ---
@@ -29,8 +30,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvelab import synth
 from curvelab.facts import LEVELS, Facts
@@ -38,16 +41,25 @@ from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.run import Curve
 from curvelab.proposals import clip_at, log_every, lower_rate, proposes, rate_can_fall, settled_norms
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
-from curvelab.signals.coarse import block_size
+from curvelab.signals.coarse import block_size, coarse
+from curvelab.signals.decline import ONE_SIDED
 from curvelab.signals.episodes import episodes
-from curvelab.signals.noise import local_sigma, running_median, sigma_of, step_noise
+from curvelab.signals.noise import grain_of, local_sigma, running_median, sigma_of, step_noise
+
+Floats = NDArray[np.float64]
+Marks = NDArray[np.bool_]
+Episode = tuple[int, int]  # first and last index
+Episodes = NDArray[np.int64]  # [k, 2], the same
 
 LISTED = 12  # episodes that are named one by one
 GUARD = 0.5  # the local sigma is not taken below this share of the run's (a quiet stretch by chance is no quiet stretch)
 LOG_GUARD = 1.0  # relative noise does not shrink as the loss falls, so in the logarithm the run's own noise is the least
 LOG_SHARE = 0.8  # of the sigmas on the logarithmic scale, where a jump counts for less than on the linear one
 UNDONE = 0.5  # share of the starting loss: a jump from near zero back to it loses all that was learned, whatever the noise
+SOLVED_HEIGHT = 1.0  # of the local level near zero: definition of the pattern, about twice the level
 NEAR_ZERO = 0.05  # share of the starting loss that is near zero (half of what counts as solved)
+BLOCKS = 150  # stretches whose medians are searched for longer episodes: 8 % of the run are 12 of them, and fit half a window twice
+BROAD = 0.5  # of the local level: a broad bump that is lower is a wave (judgement)
 BACK = 0.35  # share of the height that may remain before and after a jump (judgement)
 TAIL = 1.8  # times as far as the lowest points lie below the level: noise with a heavy tail has both (measured: 1.2 and 2.1)
 CLIMBED = 0.3  # a level this far above an earlier one belongs to a divergence, and so do its jumps (judgement)
@@ -65,10 +77,10 @@ class Thresholds:
     )  # fmt: skip
     common: float = threshold(
         0.05, unit="of the points", low=0.0, high=1.0, source="judgement",
-        meaning="if more points than this stand out, they are the noise of the run and not spikes",
+        meaning="if surely more points than this stand out, they are the noise of the run and not spikes",
     )  # fmt: skip
     longest: float = threshold(
-        0.05, unit="of the points", low=0.0, high=1.0, source="judgement",
+        0.08, unit="of the points", low=0.0, high=1.0, source="judgement",
         meaning="an episode that lasts longer is a change of level",
     )  # fmt: skip
 
@@ -113,6 +125,7 @@ REMEDIES = (
         when_not="The spikes sit at the peak of the learning rate or at the end of warm-up.",
         cost="none",
         source=("axolotl-stability", "judgement"),
+        causes=("odd-batches", "epoch-boundary"),
     ),
     Remedy(
         title="Clip the gradients at about the 90th percentile of the logged norm ({flag_max_grad_norm})",
@@ -122,6 +135,7 @@ REMEDIES = (
         source=("playbook", "zclip"),
         propose=_clip,
         applies=proposes(_clip),
+        causes=("odd-batches", "rate-too-high"),
     ),
     Remedy(
         title="Lower {flag_learning_rate} by 2 to 5x",
@@ -131,6 +145,7 @@ REMEDIES = (
         source="axolotl-stability",
         propose=lower_rate(2, "2 to 5x in the source; 2x taken, for the loss came back"),
         alternative=True,
+        causes=("rate-too-high", "warmup-end"),
         applies=lambda facts, finding: _repeated(facts, finding) and rate_can_fall(facts, finding),
     ),
     Remedy(
@@ -190,16 +205,12 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     n = len(loss)
     if n < 20:
         raise NotApplicable(f"{n} points after warm-up, 20 are needed")
-    level = running_median(loss.value, _window(n))
-    far, relative = _far_out(loss.value, level, facts.start_level, limits)
-    found = [e for e in episodes(far, gap=1) if _recovers(loss.value, level, e, limits) and not _at_seam(facts, loss, e)]
-    if not found or sum(b - a + 1 for a, b in found) > max(2, limits.common * n):
-        return
-    found = _beyond_the_tail(facts, loss, relative, found)
+    found = _merged(_jumps(facts, loss, limits) + _bumps(facts, loss, limits))
     if not found:
         return
     peaks = [a + int(np.argmax(loss.value[a : b + 1])) for a, b in found]
-    heights = np.array([loss.value[p] / level[p] if level[p] else np.inf for p in peaks])
+    around = _level_around(loss.value, _as_array(found))
+    heights = np.where(around > 0, loss.value[peaks] / np.where(around > 0, around, 1), np.inf)
     top = int(np.argmax(heights))
     steps = [int(loss.step[p]) for p in peaks]
     where = ", ".join(str(s) for s in steps[:LISTED]) + (f" and {len(steps) - LISTED} more" if len(steps) > LISTED else "")
@@ -237,46 +248,118 @@ def _window(n: int) -> int:
     return int(np.clip(n // 12, 7, 31)) | 1
 
 
-def _far_out(value: np.ndarray, level: np.ndarray, start: float, limits: Thresholds) -> tuple[np.ndarray, np.ndarray | None]:
-    """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not.
-
-    Also returns how far every point stands out on the logarithmic scale; None where the loss has no logarithm.
-    """
-    far = (value - level >= limits.height * np.abs(level)) & (value > level)
-    far &= level <= (1 + CLIMBED) * np.minimum.accumulate(np.where(level > 0, level, np.inf))
-    if not far.any():
-        return far, None
-    far &= _sigmas(value - level, GUARD, _grain(value)) >= limits.sigmas
-    if value.min() <= 0 or level.min() <= 0:
-        return far, None
-    relative = _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
-    undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
-    far &= relative >= np.where(undone, 0.5, LOG_SHARE) * limits.sigmas
-    return far, relative
+def _jumps(facts: Facts, loss: Curve, limits: Thresholds) -> list[Episode]:
+    """Points, or short episodes, that jump out of the local level and come back."""
+    level = running_median(loss.value, _window(len(loss)))
+    found = _isolated(loss.value, level, facts.start_level, limits.height, ~_near_epoch_ends(facts, loss), limits)
+    return [(int(a), int(b)) for a, b in found[~_at_seam(facts, loss, found)]]
 
 
-def _beyond_the_tail(
-    facts: Facts, loss: Curve, relative: np.ndarray | None, found: list[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """The episodes that stand out further than the noise reaches downward, on the logarithmic scale.
+def _bumps(facts: Facts, loss: Curve, limits: Thresholds) -> list[Episode]:
+    """Longer episodes, that a narrow window takes for the level: looked for in the medians of blocks, in a wide window."""
+    size = block_size(len(loss), BLOCKS)
+    value = coarse(loss.value, size)
+    level = running_median(value, max(7, len(value) // 6))
+    usual = np.ones(len(value), dtype=bool)
+    found = _isolated(value, level, facts.start_level, max(BROAD, limits.height), usual, limits)
+    found = found[found[:, 1] > found[:, 0]]
+    whole = np.column_stack([found[:, 0] * size, np.minimum((found[:, 1] + 1) * size, len(loss)) - 1])
+    whole = whole[whole[:, 1] - whole[:, 0] >= _window(len(loss)) // 2]
+    return [(int(a), int(b)) for a, b in whole[~_at_seam(facts, loss, whole)]]
 
-    The second lowest point is the measure; those at the end of an epoch, whose logging window may be shorter, are no noise.
-    """
-    if relative is None:
+
+def _isolated(value: Floats, level: Floats, start: float, height: float, usual: Marks, limits: Thresholds) -> Episodes:
+    """Episodes that stand out of the level and of the noise, recover, and are few. `usual`: points that show the noise."""
+    sigmas, relative = _distances(value, level, height)
+    far = _far_out(value, level, start, height, limits.sigmas, sigmas, relative)
+    half = _far_out(value, level, start, height / 2, limits.sigmas / 2, sigmas, relative)
+    found, common = _as_array(episodes(far, gap=1)), _as_array(episodes(half, gap=1))
+    if not len(found) or _too_many(common, len(value), limits):
+        return found[:0]
+    found = found[_recover(value, level, found, limits)]
+    if relative is None or not len(found):
         return found
-    usual = np.ones(len(relative), dtype=bool)
+    undone = (value >= UNDONE * start) & (level <= NEAR_ZERO * start)
+    return found[(_highest(relative, found) >= TAIL * _reach_down(relative[usual])) | (_highest(undone, found) > 0)]
+
+
+def _as_array(found: list[Episode]) -> Episodes:
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def _level_around(value: Floats, found: Episodes) -> Floats:
+    """The level that each episode stands out of: the mean of those half a window before and after it. float64[k]."""
+    level, half = running_median(value, _window(len(value))), _window(len(value)) // 2
+    before, after = (found[:, 0] - half).clip(0), (found[:, 1] + half).clip(max=len(value) - 1)
+    around: Floats = (level[before] + level[after]) / 2
+    return around
+
+
+def _merged(found: list[Episode]) -> list[Episode]:
+    """Episodes in their order; those that overlap are one."""
+    merged: list[Episode] = []
+    for first, last in sorted(found):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _too_many(found: Episodes, n: int, limits: Thresholds) -> bool:
+    """Whether more of the run stands out than is allowed, beyond what so few events leave open (one-sided 95 %)."""
+    lengths = found[:, 1] - found[:, 0] + 1
+    surely = float(lengths.sum()) - ONE_SIDED * float(np.sqrt(np.sum(lengths**2)))
+    return surely > limits.common * n
+
+
+def _distances(value: Floats, level: Floats, height: float) -> tuple[Floats, Floats | None]:
+    """How far every point stands out of its level in sigmas, on the linear and on the logarithmic scale.
+
+    The second is None where the loss has no logarithm; both are zero where no point is `height` above its level.
+    """
+    if not (value - level >= height * np.abs(level)).any():
+        return np.zeros(len(value)), None
+    linear = _sigmas(value - level, GUARD, grain_of(value[:: block_size(len(value), LEVELS)]))
+    if value.min() <= 0 or level.min() <= 0:
+        return linear, None
+    return linear, _sigmas(np.log(value) - np.log(level), LOG_GUARD, 0.0)
+
+
+def _far_out(
+    value: Floats, level: Floats, start: float, height: float, sigmas: float, linear: Floats, relative: Floats | None
+) -> Marks:
+    """Points beyond the local noise on both scales: a heavy tail is symmetric in the logarithm, a spike is not."""
+    solved = level <= NEAR_ZERO * start  # there a jump that does not double the level is nothing that was lost
+    least = np.where(solved, np.maximum(height, SOLVED_HEIGHT), height)
+    far: Marks = (value - level >= least * np.abs(level)) & (value > level) & (linear >= sigmas)
+    climbed = level > (1 + CLIMBED) * np.minimum.accumulate(np.where(level > 0, level, np.inf))
+    far &= ~climbed | solved
+    if relative is not None:
+        undone = (value >= UNDONE * start) & solved
+        far &= relative >= np.where(undone, 0.5, LOG_SHARE) * sigmas
+    return far
+
+
+def _near_epoch_ends(facts: Facts, loss: Curve) -> Marks:
+    """Points at the end of an epoch, whose logging window may be shorter: they are no noise."""
+    near = np.zeros(len(loss), dtype=bool)
     ends = np.searchsorted(loss.step, facts.epoch_ends)
-    for near in (ends - 1, ends, ends + 1):
-        usual[near.clip(0, len(usual) - 1)] = False
-    low = np.sort(relative[usual])[:2]
-    reach = -float(low[-1]) if len(low) else 0.0
-    return [(a, b) for a, b in found if relative[a : b + 1].max() >= TAIL * reach]
+    for shift in (-1, 0, 1):
+        near[(ends + shift).clip(0, len(near) - 1)] = True
+    return near
 
 
-def _grain(value: np.ndarray) -> float:
-    """The smallest difference between two values: a log that rounds (0.0001, 0.0002) has no finer noise."""
-    steps = np.diff(np.unique(value[:: block_size(len(value), LEVELS)]))
-    return float(steps.min()) if len(steps) else 0.0
+def _reach_down(relative: Floats) -> float:
+    """How far the noise reaches downward on the logarithmic scale: the second lowest point is the measure."""
+    return -float(np.partition(relative, 1)[1]) if len(relative) > 1 else 0.0
+
+
+def _highest(values: NDArray[Any], found: Episodes) -> NDArray[Any]:
+    """The largest value in each episode."""
+    ends = np.minimum(found[:, 1] + 1, len(values) - 1)  # an episode ends before the last point
+    highest: NDArray[Any] = np.maximum.reduceat(values, np.column_stack([found[:, 0], ends]).ravel())[::2]
+    return highest
 
 
 def _sigmas(residual: np.ndarray, guard: float, least: float) -> np.ndarray:
@@ -287,21 +370,25 @@ def _sigmas(residual: np.ndarray, guard: float, least: float) -> np.ndarray:
     return np.where(local > 0, residual / np.where(local > 0, local, 1), np.where(residual > 0, np.inf, 0))
 
 
-def _recovers(value: np.ndarray, level: np.ndarray, episode: tuple[int, int], limits: Thresholds) -> bool:
-    """Whether an episode is short, rises from the level, and is back there soon; one at the very end is still open.
+def _recover(value: Floats, level: Floats, found: Episodes, limits: Thresholds) -> Marks:
+    """Which episodes are short, rise from the level, and are back there soon; one at the very end is still open.
 
     What falls from the first point on is a start and no jump.
     """
-    first, last = episode
-    if last - first + 1 > max(3, limits.longest * len(value)) or first < 1 or last >= len(value) - 1:
-        return False
-    before, after = value[max(0, first - 3) : first], value[last + 1 : last + 6]
-    height = float(value[first : last + 1].max()) - float(level[first])
-    return max(float(np.median(before)), float(np.median(after))) - float(level[first]) < BACK * height
+    n, (first, last) = len(value), found.T
+    short = (last - first + 1 <= max(3, limits.longest * n)) & (first >= 1) & (last < n - 1)
+    before = np.median(value[(first[:, None] - np.arange(1, 4)).clip(0)], axis=1)
+    after = np.median(value[(last[:, None] + np.arange(1, 6)).clip(max=n - 1)], axis=1)
+    height = _highest(value, found) - level[first]
+    back: Marks = short & (np.maximum(before, after) - level[first] < BACK * height)
+    return back
 
 
-def _at_seam(facts: Facts, loss: Curve, episode: tuple[int, int]) -> bool:
-    """Whether an episode sits right after a restart."""
-    step = loss.step[episode[0]]
-    gap = 3 * float(np.median(np.diff(loss.step)))
-    return any(0 <= step - seam.step <= gap for seam in facts.run.seams)
+def _at_seam(facts: Facts, loss: Curve, found: Episodes) -> Marks:
+    """Which episodes sit right after a restart."""
+    step, near = loss.step[found[:, 0]], np.zeros(len(found), dtype=bool)
+    if facts.run.seams:
+        gap = 3 * float(np.median(np.diff(loss.step)))
+        for seam in facts.run.seams:
+            near |= (step >= seam.step) & (step <= seam.step + gap)
+    return near

@@ -2,8 +2,8 @@
 
 What
 ----
-From its start to its best level the train loss falls by a few percent at most over a run that is long enough to tell, and
-eval does not say otherwise. Or it ends close to ln(vocabulary), the loss of a model that guesses.
+The train loss falls by a few percent at most over a run that is long enough to tell, noise included, and eval does not
+say otherwise. Or it ends close to ln(vocabulary), the loss of a model that guesses, and no longer falls.
 
 Why
 ---
@@ -13,7 +13,8 @@ adapters), or labels that carry no information.
 Look-alikes
 -----------
 A short run that is still falling fast. A run that was resumed from a good checkpoint and has little left to gain: its
-loss is far below the level of guessing. A diverged run.
+loss is far below the level of guessing. A diverged run. A loss that is summed over the micro-batches, and lies near the
+level of guessing by chance.
 
 When it is wrong
 ----------------
@@ -39,10 +40,14 @@ from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.percent import percent
 from curvelab.proposals import number, raise_rate, scaled
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.decline import ONE_SIDED, share_seen, usual_fall, widened
 from curvelab.signals.level import MEDIAN_COST, noise_of
-from curvelab.signals.noise import block_medians
+from curvelab.signals.noise import block_medians, step_noise
 
 BLOCKS = 6  # stretches whose medians are compared: long enough to pass over the noise
+LOWEST = 2.0  # standard errors: the lowest of six lies 1.3 of them low by chance alone
+PACE = 2 / 3  # of the fall of a run that learned: in a third of the run alone that is full speed (judgement)
+HIGHEST_START = 1.2  # times ln(vocabulary): an untrained model begins at about it (judgement)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ class Thresholds:
     fall: float = threshold(
         0.03, unit="of the starting loss", low=0.0, high=1.0, source="judgement",
         meaning="a run that fell by less, its uncertainty included, has barely learned",
+    )  # fmt: skip
+    doubt: float = threshold(
+        0.08, unit="of the starting loss", low=0.0, high=1.0, source="judgement: a run that learns falls by a tenth and more",
+        meaning="largest fall that the noise may hide (one-sided 95 %)",
     )  # fmt: skip
     chance: float = threshold(
         0.85, unit="of ln(vocabulary)", low=0.0, high=1.0, source="judgement: a model that guesses has a loss of ln(V)",
@@ -145,43 +154,76 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         raise NotApplicable("a preference loss begins at ln 2 and is judged by its rewards")
     if facts.resumed:
         raise NotApplicable("the log begins far from step 0: what was learned before is not in it")
-    step, value = facts.loss_levels.step, facts.loss_levels.value
-    n = len(value)
+    n = len(facts.loss_levels)
     if n < limits.points:
         raise NotApplicable(f"train/loss has {n} measured points, {limits.points:.0f} are needed")
-    width = max(3, n // 10)
-    first, end = float(np.median(value[:width])), float(np.median(value[-width:]))
-    if first <= 0:
-        raise NotApplicable("the loss is zero from the start: nothing is left to learn")
-    noise = noise_of(value)
-    start = facts.start_level if facts.start_level > first + 3 * noise else first  # one noisy first point is no level
-    best = float(block_medians(value, BLOCKS)[1].min())
-    doubt = 2 * MEDIAN_COST * noise * math.sqrt(2 / width)
-    fall = (start - best) / first
-    chance = _share_of_chance(facts, end)
-    guessing = chance is not None and limits.chance <= chance <= 1.1
-    barely = fall <= limits.fall
-    diverged = end > first + max(0.1 * first, 2 * doubt)
-    if diverged or not (guessing or barely) or (not guessing and _eval_learned(facts, limits)):
+    fall = _fall_of(facts)
+    chance = _share_of_chance(facts, fall.end)
+    guessing = chance is not None and limits.chance <= chance <= 1.1 and not _no_guess(facts, limits)
+    barely = fall.share <= limits.fall and max(0.0, fall.share) + fall.unsure <= limits.doubt
+    if fall.diverged or (not guessing and _eval_learned(facts, limits)):
         return
+    if guessing or barely:
+        yield _finding(facts, fall, chance, guessing, limits)
+    elif fall.share - fall.unsure <= limits.fall and fall.share + fall.unsure > limits.doubt:
+        raise NotApplicable(f"too noisy to tell: the noise hides a fall of up to {percent(fall.share + fall.unsure, '.1%')} of the starting loss")
+
+
+def _finding(facts: Facts, fall: Fall, chance: float | None, guessing: bool, limits: Thresholds) -> Finding:
+    step = facts.loss_levels.step
     against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
     near = f", {percent(chance)} of ln(vocabulary)" if guessing and chance is not None else ""
-    yield Finding(
+    return Finding(
         severity="warning",
-        confidence=(0.85 if guessing else 0.65) - (0.1 if n < 50 else 0.0),
+        confidence=(0.85 if guessing else 0.65) - (0.1 if len(step) < 50 else 0.0),
         metric="train/loss",
-        headline=f"train/loss began at {start:.4g} and ends at {end:.4g}{near}; its best level is {percent(max(0.0, (start - best) / start), '.1%')} lower",
+        headline=f"train/loss began at {fall.start:.4g} and ends at {fall.end:.4g}{near}; a fall of {percent(max(0.0, fall.share), '.1%')}",
         start_step=int(step[0]),
         end_step=int(step[-1]),
         measured=(
-            Measured(name="fall", value=fall, unit="of the starting loss", threshold=limits.fall, setting="underfitting.fall"),
+            Measured(name="fall", value=fall.share, unit="of the starting loss", threshold=limits.fall, setting="underfitting.fall"),
             *((against,) if chance else ()),
         ),
         evidence=(
             Span(metric="train/loss", start_step=int(step[0]), end_step=int(step[-1]), label="barely falls"),
-            Level(metric="train/loss", value=start, label=f"start {start:.4g}"),
+            Level(metric="train/loss", value=fall.start, label=f"start {fall.start:.4g}"),
         ),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fall:
+    """What a loss did from its `start` to its `end`: `share` of the start that it fell by, `unsure` by so much (95 %)."""
+
+    start: float
+    end: float
+    share: float
+    unsure: float
+    diverged: bool
+
+
+def _fall_of(facts: Facts) -> Fall:
+    step, value = facts.loss_levels.step, facts.loss_levels.value
+    width = max(3, len(value) // 10)
+    first, end = float(np.median(value[:width])), float(np.median(value[-width:]))
+    if first <= 0:
+        raise NotApplicable("the loss is zero from the start: nothing is left to learn")
+    seen, noise = share_seen(usual_fall(step.astype(np.float64)), value), noise_of(value)
+    start = facts.start_level if facts.start_level > first + 3 * noise else first  # one noisy first point is no level
+    return Fall(
+        start=start,
+        end=end,
+        share=max(seen.decline, start - first, _fallen_between(value, first, noise, width)) / first,
+        unsure=ONE_SIDED * widened(len(value)) * seen.decline_error / first,
+        diverged=end > first + max(0.1 * first, 4 * MEDIAN_COST * noise * math.sqrt(2 / width)),
+    )
+
+
+def _fallen_between(value: np.ndarray, first: float, noise: float, width: int) -> float:
+    """How far below its first level the loss surely was on the way, in its own unit: what came back was learned all the same."""
+    best = float(block_medians(value, BLOCKS)[1].min())
+    error = MEDIAN_COST * noise * math.sqrt(1 / width + BLOCKS / len(value))
+    return first - best - LOWEST * error
 
 
 def _share_of_chance(facts: Facts, level: float) -> float | None:
@@ -190,7 +232,28 @@ def _share_of_chance(facts: Facts, level: float) -> float | None:
     return level / math.log(size) if isinstance(size, int) and size > 2 else None
 
 
+def _no_guess(facts: Facts, limits: Thresholds) -> bool:
+    """Whether the loss is on its way from the level of guessing: its last third alone falls by most of what counts as learning.
+
+    Or whether that level is no guess: with accumulation, some loggers sum the loss over the micro-batches.
+    """
+    step, value = facts.loss_levels.step, facts.loss_levels.value
+    late = step >= step[-1] - (step[-1] - step[0]) / 3
+    if late.sum() < 4:
+        return False
+    line = share_seen(step[late].astype(np.float64), value[late])
+    if line.decline > max(PACE * limits.fall * float(np.median(value[late])), ONE_SIDED * line.decline_error):
+        return True
+    summed = facts.setting("gradient_accumulation_steps")
+    above = _share_of_chance(facts, facts.start_level)
+    return isinstance(summed, int) and summed > 1 and above is not None and above > HIGHEST_START
+
+
 def _eval_learned(facts: Facts, limits: Thresholds) -> bool:
-    """Whether the eval loss fell clearly more than the train loss did."""
+    """Whether the eval loss fell clearly more than the train loss did: from its first to the later half of its values."""
     evals = facts.eval_loss.value
-    return len(evals) >= 3 and evals[0] > 0 and float(evals[0] - evals.min()) / float(evals[0]) > 1.5 * limits.fall
+    if len(evals) < 3 or evals[0] <= 0:
+        return False
+    later = evals[len(evals) // 2 :]
+    unsure = ONE_SIDED * step_noise(evals) * math.sqrt(1 + MEDIAN_COST**2 / len(later))
+    return float(evals[0] - np.median(later)) - unsure > 1.5 * limits.fall * float(evals[0])

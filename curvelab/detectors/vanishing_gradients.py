@@ -11,12 +11,13 @@ gradient checkpointing without input gradients, or an initialisation that is far
 
 Look-alikes
 -----------
-A solved run, whose gradients are small because there is nothing left to learn. The rare exact zeros of GRPO, where all
+A solved run, whose gradients are small because there is nothing left to learn. A loss that falls all the same: few
+trainable parameters, or a loss that is scaled down, make small norms. The rare exact zeros of GRPO, where all
 answers of a group got the same reward.
 
 When it is wrong
 ----------------
-When only very few parameters train, the norm is small by nature although the loss falls.
+When only very few parameters train and the loss falls too slowly for its noise, the norm is small by nature.
 
 Sources
 -------
@@ -34,6 +35,7 @@ from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Level, Measured, Span
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.signals.decline import ONE_SIDED, share_seen, usual_fall, widened
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Thresholds:
     share: float = threshold(
         0.3, unit="of the run", low=0.05, high=1.0, source="definition of the pattern: a third of the run as for a plateau",
         meaning="how long the norm must have been near zero at the end",
+    )  # fmt: skip
+    falls: float = threshold(
+        0.05, unit="of the level", low=0.0, high=1.0, source="definition of the pattern: the loss stands still",
+        meaning="a loss that surely falls by more in that time learns: the norm is small by nature",
     )  # fmt: skip
     solved: float = threshold(
         0.1, unit="of the starting loss", low=0.0, high=1.0, source="definition of the pattern: about a tenth",
@@ -125,6 +131,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     share = (last - start) / facts.length
     if share < limits.share:
         return
+    if _still_learns(facts, start, last, limits):
+        return
     level = float(np.median(norms.value[first:]))
     yield Finding(
         severity="critical",
@@ -142,3 +150,13 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
             Level(metric="train/loss", value=end, start_step=start, end_step=last, label=f"{end:.4g}"),
         ),
     )  # fmt: skip
+
+
+def _still_learns(facts: Facts, start: int, last: int, limits: Thresholds) -> bool:
+    """Whether the loss falls clearly (one-sided 95 %) in spite of the small norm."""
+    inside = facts.loss_levels.between(start, last)
+    if len(inside) < 4:
+        return False
+    fall = share_seen(usual_fall(inside.step.astype(np.float64)), inside.value)
+    surely = fall.decline - ONE_SIDED * widened(fall.points) * fall.decline_error
+    return surely > limits.falls * abs(float(np.median(inside.value)))

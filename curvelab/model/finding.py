@@ -126,25 +126,29 @@ class SampleRange(msgspec.Struct, frozen=True, kw_only=True):
 
     step, end_step   the first and the last optimizer step
     epoch            number of the epoch, from 0
+    first, end       positions, from 0; like `epoch` None where the log does not tell them
     """
 
     step: int
     end_step: int
-    epoch: int
-    first: int
-    end: int
+    epoch: int | None = None
+    first: int | None = None
+    end: int | None = None
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True):
     """Which data to look at: the ranges, how they were counted, and a snippet that fetches them.
 
+    per_step   samples of one optimizer step; None: not known, the ranges tell steps only
     shuffled   whether the positions are those of a shuffled order (then the snippet needs the seed); None: not known
     because    how the positions were counted ("16 samples x 4 accumulated x 2 GPUs a step")
     doubts     what would make them wrong
+    snippet    Python that prints the samples, empty where they cannot be found again
+    logged     what a batch log beside the run says of these steps
     """
 
     ranges: tuple[SampleRange, ...]
-    per_step: int
+    per_step: int | None
     seed: int | None
     shuffled: bool | None
     because: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,6 +109,7 @@ class Run:
     config         canonical hyperparameters (Transformers' names), each with the file it came from
     raw_config     all settings as they were logged, by file
     planned_steps  optimizer steps of the plan, None when no log says
+    batch_logs     files beside the logs that tell which samples the steps read; looked into when a finding asks
     """
 
     id: str
@@ -124,6 +126,7 @@ class Run:
     notes: tuple[Note, ...] = ()
     logs: tuple[Log, ...] = ()
     checkpoint_steps: tuple[int, ...] = ()
+    batch_logs: tuple[Path, ...] = ()
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:

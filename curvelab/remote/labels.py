@@ -58,18 +58,22 @@ class Label:
             raw_config=self._keys(run.raw_config),
             notes=self._notes(run.notes),
             logs=tuple(self._log(log) for log in run.logs),
+            batch_logs=tuple(map(self._path, run.batch_logs)),
         )
 
     def _log(self, log: Log) -> Log:
-        path = ShownAsUrl(log.path)
-        path.url, path.keeps = self.text(str(log.path)), self.keeps
         return replace(
             log,
-            path=path,
+            path=self._path(log.path),
             settings=self._keys(log.settings),
             notes=self._notes(log.notes),
             damage=self._notes(log.damage),
         )
+
+    def _path(self, local: Path) -> Path:
+        path = ShownAsUrl(local)
+        path.url, path.keeps = self.text(str(local)), self.keeps
+        return path
 
     def _notes(self, notes: Iterable[Note]) -> tuple[Note, ...]:
         return tuple(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-from curvelab.model.finding import Finding
+from curvelab.model.finding import Finding, Samples
 from curvelab.model.result import Diagnosis
 from curvelab.report import numerals, places, wording
 from curvelab.report.plain import clean
 
 MOST_NOTES = 10
+LANGUAGES = {"Python": "python", "Command line": "sh", "YAML": "yaml"}
+MOST_CAUSES = 4
 # A word joiner: invisible, and what follows the sign is no mention and no issue number any more.
 _JOINER = "\u2060"
 
@@ -71,7 +73,7 @@ def _section(diagnosis: Diagnosis) -> str:
     lines += ["", *(f"- {label}: {escaped(words)}." for label, words in told if words)] if any(w for _, w in told) else []
     for number, finding in enumerate(wording.ranked(diagnosis), start=1):
         lines += ["", *_finding(number, finding)]
-    lines += ["", *_checks(diagnosis)]
+    lines += [*_patch(diagnosis), "", *_checks(diagnosis)]
     notes = sorted(diagnosis.notes, key=lambda note: note.level != "warning")
     lines += [f"- {note.level}: {escaped(places.note(diagnosis, note))}" for note in notes[:MOST_NOTES]]
     if len(notes) > MOST_NOTES:
@@ -96,6 +98,12 @@ def _finding(number: int, finding: Finding) -> list[str]:
                 escaped(threshold) or "–",
             )
             lines.append(f"| {' | '.join(cells)} |")
+    told = wording.causes(finding, MOST_CAUSES)
+    if told:
+        lines += ["", "What may lie behind it:", ""]
+    lines += [f"- **{escaped(wording.cause(cause))}.** {escaped(wording.evidence(cause), 2000)}" for cause in told]
+    if finding.samples is not None:
+        lines += ["", *_samples(finding.samples)]
     if finding.fixes:
         lines.append("")
     for order, fix in enumerate(finding.fixes, start=1):
@@ -103,9 +111,33 @@ def _finding(number: int, finding: Finding) -> list[str]:
         for change in fix.changes:
             if change.to is not None:
                 now = numerals.UNKNOWN if change.from_ is None else code(numerals.setting(change.from_))
-                lines.append(f"   - {code(change.setting)}: {now} → {code(numerals.setting(change.to))}")
+                ground = f" ({escaped(wording.ground(change))})" if change.because else ""
+                lines.append(f"   - {code(change.setting)}: {now} → {code(numerals.setting(change.to))}{ground}")
         not_when = f"Not when: {escaped(wording.sentence(fix.when_not))} " if fix.when_not else ""
         lines.append(f"   - {not_when}Cost: {wording.COSTS[fix.cost]}. Source: {escaped(wording.sentence(fix.source))}")
+    return lines
+
+
+def _patch(diagnosis: Diagnosis) -> list[str]:
+    whose, texts = wording.patch_of(diagnosis)
+    lines = ["", "### The patch", "", f"{escaped(whose)}:"] if texts else []
+    for title, text in texts:
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+        lines += ["", f"{fence}{LANGUAGES.get(title, '')}", text, fence]
+    return lines
+
+
+def _samples(samples: Samples) -> list[str]:
+    """Which data to look at, with the snippet. It stands in a fence of its own, so what it holds is shown as it is."""
+    lines = [f"Look at {escaped('; '.join(wording.sample_ranges(samples)), 1200)}."]
+    told = [one for one in (wording.sample_basis(samples), *samples.doubts) if one]
+    if told:
+        lines[-1] += f" {escaped('; '.join(told), 1200)}."
+    if samples.logged:
+        lines += ["", *(f"- {code(line, 300)}" for line in samples.logged)]
+    if samples.snippet:
+        program = (clean(line, 200).replace("```", "") for line in samples.snippet.splitlines())
+        lines += ["", "```python", *program, "```"]
     return lines
 
 
@@ -115,6 +147,8 @@ def _checks(diagnosis: Diagnosis) -> list[str]:
     for label, status in (("Could not look", "not-applicable"), ("Failed", "failed")):
         for reason, patterns in wording.by_reason(diagnosis.outcomes, status):
             lines.append(f"- {label}: {', '.join(code(p) for p in patterns)} ({escaped(reason)})")
+    for reason, patterns in wording.unweighed(diagnosis):
+        lines.append(f"- Causes not weighed: {', '.join(code(p) for p in patterns)} ({escaped(reason)})")
     if left := wording.left_out(diagnosis):
         lines.append(f"- Not asked for: {', '.join(code(p) for p in left)}")
     if changed := wording.changed(diagnosis):

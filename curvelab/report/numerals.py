@@ -24,6 +24,12 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
 
 
+def ordinal(number: int) -> str:
+    """1 -> "1st", 12 -> "12th"."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{count(number)}{ending}"
+
+
 def value(number: float) -> str:
     """Four significant digits, thousands grouped, "2e-5" for the very small and "1.2e9" for the very large."""
     if not math.isfinite(number):

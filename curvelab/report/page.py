@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from curvelab.model.finding import Finding
 from curvelab.model.result import Diagnosis
@@ -86,6 +86,9 @@ def page(diagnosis: Diagnosis) -> str:
             wasted=wording.wasted(diagnosis),
             stopping=wording.early_stopping(diagnosis),
             checkpoint=wording.checkpoint(diagnosis),
+            patch=wording.patch_of(diagnosis),
+            patch_remarks=wording.remarks(diagnosis),
+            patch_by_hand=wording.by_hand(diagnosis),
             main=main,
             findings=views,
             in_order=findings == wording.by_severity(findings),
@@ -216,6 +219,7 @@ def templates() -> Environment:
         words=wording,
         numbers=numerals,
         setting_row=_setting_row,
+        as_written=escape,  # several lines, cleaned one by one
         shortened=shortened,
         most_notes=MOST_NOTES,
         most_files=MOST_FILES,

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from curvelab.model.finding import Finding, Severity
+from curvelab.model.finding import Finding, Samples, Severity
 from curvelab.model.result import Diagnosis
 from curvelab.report import masked, numerals, wording
 from curvelab.report.plain import clean
@@ -22,7 +22,10 @@ WIDEST = 100  # of a paragraph; longer lines are hard to read
 SPARK = 48
 MOST_NOTES = 5
 MOST_REASONS = 6
+MOST_RANGES = 4  # of samples, and lines of a batch log
 MOST_LEFT_OUT = 8  # patterns not asked for that are named
+MOST_CAUSES, ALL_CAUSES = 2, 4  # of a finding, in short and in full
+MOST_SIGNS = 2  # for and against a cause, in short
 LABEL = 15  # columns, of the words before a hanging paragraph
 Part = str | tuple[str, str]
 _ASCII = str.maketrans(
@@ -36,6 +39,7 @@ def show(diagnosis: Diagnosis, console: Console, verbose: bool = False) -> None:
     _head(diagnosis, printer)
     for number, finding in enumerate(wording.ranked(diagnosis), start=1):
         _finding(number, finding, printer, verbose)
+    _patch(diagnosis, printer)
     _foot(diagnosis, printer, verbose)
 
 
@@ -155,20 +159,51 @@ def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) ->
     if finding.explained_by:
         printer.line(f"A consequence of {clean(finding.explained_by, 80)}: treat that first.", indent=3)
     if verbose:
-        for one in finding.measured[:12]:
-            value, unit, threshold = numerals.measured(one)
+        for number_told in finding.measured[:12]:
+            value, unit, threshold = numerals.measured(number_told)
             against = f" (threshold {threshold})" if threshold else ""
-            name = clean(one.name, 60).replace("_", " ")
+            name = clean(number_told.name, 60).replace("_", " ")
             printer.labelled(
                 "measured", f"{name}: {' '.join(part for part in (value, unit) if part)}{against}", indent=3
             )
+    for one in wording.causes(finding, ALL_CAUSES if verbose else MOST_CAUSES):
+        printer.labelled("cause", wording.cause(one), indent=3)
+        printer.labelled("", (wording.evidence(one, None if verbose else MOST_SIGNS), "dim"), indent=3)
+    if finding.samples is not None:
+        _samples(finding.samples, printer, verbose)
     for fix in finding.fixes:
         changes = "; ".join(wording.change(c) for c in fix.changes if c.to is not None)
         costs = f"costs {wording.COSTS[fix.cost]}"
         printer.labelled("fix", wording.sentence(fix.title), indent=3)
         printer.labelled("", (f"{changes}; {costs}" if changes else costs, "dim"), indent=3)
+        if grounds := "; ".join(filter(None, map(wording.ground, fix.changes))) if verbose else "":
+            printer.labelled("", (grounds, "dim"), indent=3)
         if verbose and fix.when_not:
             printer.labelled("", "Not when: ", wording.sentence(fix.when_not), indent=3)
+
+
+def _patch(diagnosis: Diagnosis, printer: _Printer) -> None:
+    whose, texts = wording.patch_of(diagnosis)
+    if not texts:
+        return
+    printer.line("")
+    printer.labelled("patch", whose)
+    for line in texts[0][1].splitlines():
+        printer.labelled("", (line, "bold"))
+
+
+def _samples(samples: Samples, printer: _Printer, verbose: bool) -> None:
+    """Which data to look at. The snippet is for the page and Markdown: a wrapped program is none."""
+    ranges = wording.sample_ranges(samples)
+    shown = ranges if verbose else ranges[:MOST_RANGES]
+    more = f"; and {numerals.count(len(ranges) - len(shown))} more" if len(ranges) > len(shown) else ""
+    printer.labelled("look at", "; ".join(shown) + more, indent=3)
+    doubts = samples.doubts if verbose else samples.doubts[:1]
+    for told in (wording.sample_basis(samples), *(clean(doubt, 300) for doubt in doubts)):
+        if told:
+            printer.labelled("", (told, "dim"), indent=3)
+    for line in samples.logged if verbose else samples.logged[:MOST_RANGES]:
+        printer.labelled("logged", clean(line, 300), indent=3)
 
 
 def _foot(diagnosis: Diagnosis, printer: _Printer, verbose: bool) -> None:
@@ -178,7 +213,7 @@ def _foot(diagnosis: Diagnosis, printer: _Printer, verbose: bool) -> None:
     printer.line("")
     if clear:
         printer.labelled("clear", _listed(clear))
-    for label, groups in (("not checked", blind), ("failed", failed)):
+    for label, groups in (("not checked", blind), ("failed", failed), ("not weighed", wording.unweighed(diagnosis))):
         shown = groups if verbose else groups[:MOST_REASONS]
         for row, (reason, patterns) in enumerate(shown):
             printer.labelled("" if row else label, _listed(clean(p, 80) for p in patterns), f" ({reason})")

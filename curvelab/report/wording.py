@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curvelab.model.finding import SEVERITIES, Change, Cost, Finding, Gap, Severity
+from curvelab.model.finding import SEVERITIES, Cause, Change, Cost, Finding, Gap, Samples, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import numerals
 from curvelab.report.numerals import count, percent, plural
@@ -39,6 +39,7 @@ _SINCE = {  # what made a step the last useful one, by the pattern that says so
     "plateau": "the loss stopped improving",
     "schedule-anomaly": "the learning rate is zero",
 }
+LEAST_CAUSE = 0.08  # of the belief: a cause of less is left to the JSON
 _HOW_TO_LOG = {
     "train/loss": "log it every few steps (logging_steps)",
     "eval/loss": "evaluate every 5–10 % of the steps (eval_strategy=steps, eval_steps)",
@@ -129,6 +130,28 @@ def sure(confidence: float) -> str:
     """0.9 -> "very likely (90 %)"."""
     words = next((text for least, text in _SURE if confidence >= least), "a weak hint")
     return f"{words} ({percent(min(round(confidence, 2), 0.99) if confidence < 1 else 1.0)})"
+
+
+def causes(finding: Finding, most: int) -> list[Cause]:
+    """The causes worth telling, the likeliest first: those of LEAST_CAUSE or more, and the first in any case."""
+    return [one for rank, one in enumerate(finding.causes[:most]) if not rank or one.weight >= LEAST_CAUSE]
+
+
+def cause(one: Cause) -> str:
+    """A cause in a line: "likely (74 %): one batch cannot be trained on"."""
+    return f"{sure(one.weight)}: {clean(one.title, 200)}"
+
+
+def evidence(one: Cause, most: int | None = None) -> str:
+    """What in the log speaks for and against a cause, `most` of each: "For: …; … Against: …"."""
+    sides = (("For", one.for_), ("Against or not known", one.against))
+    told = [f"{side}: {'; '.join(clean(text, 300) for text in texts[:most])}." for side, texts in sides if texts]
+    return " ".join(told) or "Nothing in the log speaks for or against it."
+
+
+def unweighed(diagnosis: Diagnosis) -> list[tuple[str, list[str]]]:
+    """(reason, patterns) of findings whose causes could not be weighed."""
+    return by_reason([o for o in diagnosis.outcomes if o.reason], "found")
 
 
 def title_of(pattern: str) -> str:
@@ -241,6 +264,59 @@ def change(one: Change) -> str:
         return name if one.from_ is None else f"{name}: now {numerals.setting(one.from_)}"
     now = numerals.UNKNOWN if one.from_ is None else numerals.setting(one.from_)
     return f"{name}: {now} → {numerals.setting(one.to)}"
+
+
+def ground(one: Change) -> str:
+    """Where the number of a change comes from: "measured: 90th percentile of 118 logged norms"."""
+    because = clean(one.because, 200)
+    return f"{one.basis}: {because}" if because else ""
+
+
+FORMS = {"python": "Python", "cli": "Command line", "yaml": "YAML"}
+
+
+def patch_of(diagnosis: Diagnosis) -> tuple[str, list[tuple[str, str]]]:
+    """(whose flags they are and how that is known, the texts to copy as (title, text)); empty without a change."""
+    patch = diagnosis.patch
+    if patch is None or not patch.changes:
+        return "", []
+    texts = [(FORMS.get(kind, clean(kind, 20)), copied(text)) for kind, text in patch.forms.items()]
+    return f"For {clean(patch.trainer, 60)} ({clean(patch.because, 200)})", texts
+
+
+def by_hand(diagnosis: Diagnosis) -> list[str]:
+    """What the patch cannot do, in words."""
+    return [] if diagnosis.patch is None else [sentence(one) for one in diagnosis.patch.by_hand]
+
+
+def remarks(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """(setting, where findings pulled it differently) of the patch."""
+    lines = () if diagnosis.patch is None else diagnosis.patch.changes
+    return [(one.change.setting, sentence(one.remark)) for one in lines if one.remark]
+
+
+def copied(text: str) -> str:
+    """A text of several lines for copying: each line cleaned, no line lost."""
+    return "\n".join(clean(line, 400) for line in text.splitlines())
+
+
+def sample_ranges(samples: Samples) -> list[str]:
+    """ "steps 131–132: samples 2,080–2,111 of the 1st epoch", one a range; steps alone where no positions are known."""
+    told = []
+    for one in samples.ranges:
+        where = numerals.steps(one.step, one.end_step)
+        if one.epoch is not None and one.first is not None and one.end is not None:
+            where += f": samples {count(one.first)}–{count(one.end - 1)} of the {numerals.ordinal(one.epoch + 1)} epoch"
+        told.append(where)
+    return told
+
+
+def sample_basis(samples: Samples) -> str:
+    """How the positions were counted: "16 samples x 4 accumulated a step, counted from 0 in the epoch's shuffled order"."""
+    if not any(one.epoch is not None for one in samples.ranges):
+        return clean(samples.because, 200)
+    kind = {True: "shuffled order", False: "own order", None: "order"}[samples.shuffled]
+    return f"{clean(samples.because, 200)}, counted from 0 in the {kind} of the epoch"
 
 
 def by_reason(outcomes: Sequence[Outcome], status: str) -> list[tuple[str, list[str]]]:

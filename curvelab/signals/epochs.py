@@ -9,6 +9,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ROUNDED = 0.02  # epochs; older Trainers round to two decimals, and the step that ends an epoch may be a little off
+MOST = 1_000_000  # epochs of a run; more is no clock (judgement)
 BACK = 0.05  # epochs a column may step back before it counts as no clock (judgement)
 
 
@@ -24,6 +25,8 @@ def epoch_ends(step: Ints, epoch: Floats) -> Floats:
     if len(at) < 3 or np.ptp(at) == 0 or (np.diff(clock) < -BACK).any() or np.ptp(clock) <= 0:
         return np.empty(0)
     begin, end = int(np.ceil(clock[0] - ROUNDED / 2)), int(np.floor(clock[-1] + ROUNDED / 2))
+    if end - begin > min(np.ptp(at), MOST):
+        return np.empty(0)  # an epoch takes a step at least: this is no clock
     whole = np.arange(max(1, begin), end + 1).astype(np.float64)
     middle, mean = float(at.mean()), float(clock.mean())
     slope = float(np.dot(at - middle, clock - mean) / np.dot(at - middle, at - middle))

@@ -34,6 +34,15 @@ def step_noise(values: Floats) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(second)) / np.sqrt(6))
 
 
+def grain_of(values: Floats) -> float:
+    """The smallest difference between two values: a log that rounds (0.0001, 0.0002) has no finer noise. 0.0 where all are equal.
+
+    values float64[n], finite; a few thousand are enough.
+    """
+    steps = np.diff(np.unique(values))
+    return float(steps.min()) if len(steps) else 0.0
+
+
 def running_median(values: Floats, width: int) -> Floats:
     """Median over a centred window of `width` points (made odd); the ends are mirrored. float64[n] -> float64[n]."""
     n = len(values)

@@ -164,3 +164,7 @@ def test_blocks_leave_no_more_than_asked_for(n, most):
 def test_coarse_levels_are_medians_of_blocks(curve, size):
     levels = coarse(curve, size)
     assert levels.tolist() == [float(np.median(curve[i : i + size])) for i in range(0, len(curve), size)]
+
+
+def test_more_epochs_than_steps_are_no_clock():
+    assert len(epoch_ends(np.array([5, 10, 15]), np.array([0.0, 0.0, 1.5e10]))) == 0
