@@ -194,6 +194,7 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
     formatter = _Lenient(facts.spoken)
+    likeliest = max(finding.causes, key=lambda cause: cause.weight).name if finding.causes else ""
     return Fix(
         title=formatter.vformat(remedy.title, (), words),
         why=formatter.vformat(remedy.why, (), words),
@@ -202,6 +203,7 @@ def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
         cost=remedy.cost,
         source=remedy.citation,
         alternative=remedy.alternative,
+        conditional=remedy.conditional and likeliest not in remedy.causes,
     )
 
 

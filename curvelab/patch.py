@@ -4,6 +4,7 @@ Rules, in this order
 --------------------
 - Causes speak first, the worst first; a finding that another explains adds only settings that no cause touches.
 - Of a finding's fixes those count that compute a value; an alternative ("or") only when none before it did.
+- A fix for a condition that the log does not show ("if memory ran out") changes nothing; it is to be done by hand.
 - A finding that is only worth knowing (info) changes how the run is watched and kept, not how the model is trained.
 - A setting appears once. Where findings pull it the same way, the strongest value is taken; changes are not multiplied.
   Where they pull it both ways, the more severe finding decides, at equal severity the steadier way (a lower learning
@@ -78,7 +79,7 @@ def _count(finding: Finding, spoken: Spoken, ballot: _Ballot) -> None:
     """Add the wishes of one finding."""
     before = frozenset(ballot.votes)
     for fix in _chosen(finding.fixes):
-        usable = [c for c in fix.changes if _computed(c) and spoken.word(_name(c)).flag]
+        usable = [c for c in fix.changes if _computed(c) and spoken.word(_name(c)).flag and not fix.conditional]
         for change in usable:
             name, vote = _name(change), _Vote(change, finding)
             if finding.severity == "info" and name not in OBSERVING:
@@ -118,12 +119,16 @@ def _chosen(fixes: Iterable[Fix]) -> Iterator[Fix]:
         if fix.alternative and computed:
             continue
         yield fix
-        computed = computed or any(map(_computed, fix.changes))
+        computed = computed or (not fix.conditional and any(map(_computed, fix.changes)))
 
 
 def _by_hand(fix: Fix, usable: Sequence[Change]) -> Iterator[str]:
     """What no line of the patch says: fixes without a setting, settings without a value or without a flag."""
     if fix.title.startswith("Nothing"):  # "Nothing, if it stays rare": not to be done
+        return
+    if fix.conditional:
+        values = ", ".join(f"{one.setting} {value_text(one.to)}" for one in fix.changes if _computed(one))
+        yield fix.title + (f": {values}" if values else "")
         return
     for change in fix.changes:
         if change not in usable and _computed(change):

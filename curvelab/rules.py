@@ -67,6 +67,8 @@ class Remedy:
 
     alternative           another way to the end of a remedy before it ("or"): a patch takes one of them, the first that
                           computes a value
+    conditional           right only for its causes, as its title says ("if memory ran out"): where none of them is the
+                          likeliest, a patch leaves it out
     causes                those that it serves, when it is meant for some of the causes that are weighed; none: it serves
                           whatever the cause
     """
@@ -79,6 +81,7 @@ class Remedy:
     propose: Callable[[Facts, Finding], Iterable[Change]] = _nothing
     applies: Callable[[Facts, Finding], bool] = _always
     alternative: bool = False
+    conditional: bool = False
     causes: tuple[str, ...] = ()
 
     @property

@@ -91,6 +91,8 @@ REMEDIES = (
         cost="resume",
         source=("axolotl-stability", "judgement"),
         propose=_smaller_batches,
+        conditional=True,
+        causes=("out-of-memory",),
         applies=lambda facts, finding: number(facts, "per_device_train_batch_size") != 1,
     ),
     Remedy(
@@ -101,6 +103,8 @@ REMEDIES = (
         source=("axolotl-stability", "judgement"),
         propose=switched("gradient_checkpointing", True, "the second step of the source against a full memory", unknown=False),
         applies=lambda facts, finding: facts.setting("gradient_checkpointing") is False,
+        conditional=True,
+        causes=("out-of-memory",),
     ),
 )  # fmt: skip
 

@@ -96,6 +96,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: verb first; why; when not; what it costs; where the advice comes from.
 
     alternative  another way to the end of a fix before it: do one of them, not both
+    conditional  right only under a condition that its title names and the log does not show: a patch leaves it out
     """
 
     title: str
@@ -105,6 +106,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost = "rerun"
     source: str = "judgement"
     alternative: bool = False
+    conditional: bool = False
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, rename={"for_": "for"}):
