@@ -1,8 +1,9 @@
 """What must stand beside a changed setting, so that the trainer accepts the whole and does what was meant.
 
 Transformers refuses load_best_model_at_end unless it saves where it evaluates, and fp16 beside bf16; it ignores
-eval_steps without eval_strategy "steps"; it hands the arguments of one schedule to the next. TRL wants num_generations to divide the generated batch. A micro-batch that
-changes alone changes the batch. Each addition says for which line it stands there.
+eval_steps without eval_strategy "steps"; it hands the arguments of one schedule to the next. TRL wants num_generations
+to divide the generated batch. A micro-batch that changes alone changes the batch. Each addition says for which line it
+stands there.
 """
 
 from __future__ import annotations

@@ -84,6 +84,11 @@ class Facts:
         return self.usual_rate / (50 if self.preference or self.reinforced else 10)
 
     @cached_property
+    def high_rate(self) -> float:
+        """Ten times the upper end of the usual learning rates (axolotl, TRL: 3e-4 for LoRA, 5e-5 for full fine-tuning)."""
+        return 3e-3 if self.setting("r") else 5e-4
+
+    @cached_property
     def plain_descent(self) -> bool:
         """Whether the optimizer is SGD, whose step grows with the gradient; Adam and its kin divide the scale out again."""
         return "sgd" in str(self.setting("optim") or "").lower()

@@ -21,7 +21,6 @@ EARLIER = 60  # logs before those that are what is usual (judgement)
 FEWEST = 5  # earlier logs without which nothing is called usual (judgement)
 CLOSE = 0.05  # of the run: a restart this long before an event may be its cause (judgement)
 _SLASH, _EVENTS = re.compile(r"[/\\]"), re.compile(r"events\.out\.tfevents[^\s:]*")
-HIGH_RATES = {"LoRA": 3e-3, "full": 5e-4}  # ten times the upper end of the usual rates (axolotl, TRL: 3e-4 and 5e-5)
 
 
 def number(value: float) -> str:
@@ -114,7 +113,7 @@ def rate_share(facts: Facts, step: int) -> float | None:
 
 def high_rate_signs(facts: Facts, cause: str, factor: float = SLIGHT) -> list[Sign]:
     """Whether the learning rate is more than ten times the upper end of the usual ones; tiny models bear that."""
-    rate, limit = amount(facts, "learning_rate"), HIGH_RATES["LoRA" if facts.setting("r") else "full"]
+    rate, limit = amount(facts, "learning_rate"), facts.high_rate
     if rate is None or rate < limit:
         return []
     text = f"the learning rate {number(rate)} is more than ten times the usual (it lies above {number(limit)}), though tiny models bear it"
