@@ -1,12 +1,14 @@
 """What must stand beside a changed setting, so that the trainer accepts the whole and does what was meant.
 
 Transformers refuses load_best_model_at_end unless it saves where it evaluates, and fp16 beside bf16; it ignores
-eval_steps without eval_strategy "steps". TRL wants num_generations to divide the generated batch. A micro-batch that
-changes alone changes the batch. Each addition says for which line it stands there.
+eval_steps without eval_strategy "steps"; it hands the arguments of one schedule to the next. TRL wants num_generations
+to divide the generated batch. A micro-batch that changes alone changes the batch. Each addition says for which line it
+stands there.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ STRATEGIES = ("no", "steps", "epoch", "best")  # words of Transformers for when 
 def completed(lines: Iterable[PatchChange], spoken: Spoken, options: Options) -> tuple[PatchChange, ...]:
     """The lines of a patch with their companions, at the end; a line whose companions cannot be had is kept as it is."""
     desk = _Desk({line.change.canonical or line.change.setting: line for line in lines}, spoken, options)
-    for rule in (_precision, _warmup, _batch, _generations, _eval_strategy, _save_strategy, _best, _stopping, _needs):
+    for rule in (_precision, _schedule, _warmup, _batch, _generations, _eval_strategy, _save_strategy, _best, _stopping, _needs):
         rule(desk)
     return tuple({line.change.setting: line for line in reversed(desk.lines.values())}.values())[::-1]
 
@@ -82,6 +84,17 @@ def _precision(desk: _Desk) -> None:
     for name, other in (("bf16", "fp16"), ("fp16", "bf16")):
         if name in desk.lines and desk.value(name) is True and desk.was(other) is True and other not in desk.lines:
             desk.add(other, False, name, f"at most one of it and {name}")
+
+
+def _schedule(desk: _Desk) -> None:
+    """No arguments of the schedule that goes: num_cycles makes a plain cosine rise again, and linear takes none."""
+    kind, name = "lr_scheduler_type", "lr_scheduler_kwargs"
+    present = desk.spoken.nested(name)
+    if kind in desk.lines and present and desk.spoken.word(name).flag:
+        remark = "they belong to the schedule that goes"
+        was = json.dumps(present, default=str)
+        change = Change(setting=desk.spoken.flag(name), canonical=name, from_=was, to="{}", because=remark)
+        desk.lines[name] = PatchChange(change=change, patterns=desk.lines[kind].patterns, remark=remark)
 
 
 def _warmup(desk: _Desk) -> None:

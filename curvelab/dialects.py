@@ -260,6 +260,17 @@ class Spoken:
                 return value * steps if isinstance(steps, int) else value
         return value
 
+    def nested(self, name: str) -> Mapping[str, object]:
+        """What the run's raw settings hold below a name, nested or in dotted names; empty without it."""
+        for values in self.run.raw_config.values():
+            below = values.get(name)
+            if isinstance(below, Mapping) and below:
+                return {str(key): value for key, value in below.items()}
+            head = f"{name}."
+            if dotted := {key.removeprefix(head): value for key, value in values.items() if key.startswith(head)}:
+                return dotted
+        return {}
+
     @cached_property
     def _is_policy(self) -> bool:
         return any(m in self.run.logged for m in ("train/reward", "train/kl", "train/completions/mean_length"))

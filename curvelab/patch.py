@@ -4,6 +4,7 @@ Rules, in this order
 --------------------
 - Causes speak first, the worst first; a finding that another explains adds only settings that no cause touches.
 - Of a finding's fixes those count that compute a value; an alternative ("or") only when none before it did.
+- A fix for a condition that the log does not show ("if memory ran out") changes nothing; it is to be done by hand.
 - A finding that is only worth knowing (info) changes how the run is watched and kept, not how the model is trained.
 - A setting appears once. Where findings pull it the same way, the strongest value is taken; changes are not multiplied.
   Where they pull it both ways, the more severe finding decides, at equal severity the steadier way (a lower learning

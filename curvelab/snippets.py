@@ -151,7 +151,7 @@ def _yaml(value: Scalar) -> str:
     if isinstance(value, float):
         digits, exponent, power = repr(value).partition("e")  # 5e-05 is a text to YAML 1.1, 5.0e-05 a number
         return f"{digits}.0e{power}" if exponent and "." not in digits else repr(value)
-    if _PLAIN.match(value) and value.lower() not in _WORDS:
+    if value == "{}" or (_PLAIN.match(value) and value.lower() not in _WORDS):
         return value
     escaped = (c if " " <= c <= "~" and c not in '"\\' else _escape(c) for c in value)
     return f'"{"".join(escaped)}"'

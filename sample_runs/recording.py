@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 import wandb
+from transformers import EarlyStoppingCallback, TrainerCallback
 
 HOST, USER = "trainer", "user"
 LOGS = {
@@ -68,19 +69,32 @@ def start_wandb(name: str) -> Any:
     return run
 
 
-def keep_logs(scenario: Recorded, source: Path, target: Path, made_by: str) -> None:
-    """Copy the logs of a run, and nothing else, from where it was trained; write what they must show."""
+def early_stopping(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[TrainerCallback]]:
+    """Settings as TrainingArguments take them, and the callback that early_stopping_* are meant for."""
+    prefix = "early_stopping_"
+    its = {key: value for key, value in settings.items() if key.startswith(prefix)}
+    rest = {key: value for key, value in settings.items() if key not in its}
+    return rest, [EarlyStoppingCallback(**its)] if its else []
+
+
+def copy_logs(keep: Sequence[str], source: Path, target: Path) -> None:
+    """Copy the logs of a run, and nothing else, from where it was trained."""
     shutil.rmtree(target, ignore_errors=True)
-    logs = [path for kind in scenario.keep for path in source.glob(LOGS[kind])]
-    if "state" in scenario.keep and not (source / LOGS["state"]).exists():
+    logs = [path for kind in keep for path in source.glob(LOGS[kind])]
+    if "state" in keep and not (source / LOGS["state"]).exists():
         logs += source.glob(LAST_STATE)
     for log in logs:
         copy = target / log.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log, copy)
+
+
+def keep_logs(scenario: Recorded, source: Path, target: Path, origin: str) -> None:
+    """Copy the logs of a run, and write what they must show."""
+    copy_logs(scenario.keep, source, target)
     lines = [
         f"cause = {json.dumps(scenario.cause)}",
-        f'made_by = "{made_by}"',
+        f'made_by = "{origin}"',
         f'verdict = "{scenario.verdict}"',
         f'state = "{scenario.state}"',
     ]
@@ -89,6 +103,22 @@ def keep_logs(scenario: Recorded, source: Path, target: Path, made_by: str) -> N
     for pattern, steps in scenario.findings.items():
         lines += ["", f"[findings.{pattern}]", *(f"{key} = {value}" for key, value in steps.items())]
     (target / "expected.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def made_by(script: str, name: str, scenario: Recorded, packages: Sequence[str]) -> str:
+    """What to start to make these logs again, and with which versions they were made."""
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    return f"sample_runs/{script} {name} (seed {scenario.seed}; {versions})"
+
+
+def succeeds(scenario: Recorded, train: Callable[..., None], *arguments: Any) -> bool:
+    """Train in a process of its own; whether it ended as the scenario wants it to."""
+    process = multiprocessing.get_context("spawn").Process(target=train, args=arguments)
+    process.start()
+    process.join()
+    crashed = process.exitcode == -signal.SIGKILL
+    time.sleep(3 if crashed else 0)  # the W&B service outlives a killed process for a moment
+    return not process.exitcode or (crashed and scenario.state == "crashed")
 
 
 def record(
@@ -107,19 +137,12 @@ def record(
     for name in options.names:
         if name not in scenarios:
             parser.error(f"no scenario {name!r}; there are {', '.join(scenarios)}")
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
     for name in options.names or scenarios:
         with tempfile.TemporaryDirectory() as folder:
             began = time.monotonic()
-            process = multiprocessing.get_context("spawn").Process(target=train, args=(name, Path(folder)))
-            process.start()
-            process.join()
             scenario = scenarios[name]
-            crashed = process.exitcode == -signal.SIGKILL
-            if process.exitcode and not (crashed and scenario.state == "crashed"):
+            if not succeeds(scenario, train, name, Path(folder)):
                 return 1
-            time.sleep(3 if crashed else 0)  # the W&B service outlives a killed process for a moment
-            made_by = f"sample_runs/{script} {name} (seed {scenario.seed}; {versions})"
-            keep_logs(scenario, Path(folder), options.out / name, made_by)
+            keep_logs(scenario, Path(folder), options.out / name, made_by(script, name, scenario, packages))
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     return 0

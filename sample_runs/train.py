@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recording import Recorded, prepare, record, start_wandb
+from recording import Recorded, early_stopping, prepare, record, start_wandb
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -163,6 +163,7 @@ class Scenario(Recorded):
 
     tamper: Cause = no_fault
     samples: int = 0  # training samples; 0: enough for one epoch
+    resume: bool = False  # go on from the last checkpoint that the folder holds
 
 
 DEFAULTS: dict[str, Any] = {
@@ -258,9 +259,10 @@ def train(name: str, folder: Path) -> None:
     prepare(folder)
     scenario = SCENARIOS[name]
     set_seed(scenario.seed)
-    settings = DEFAULTS | dict(scenario.settings)
-    settings["save_steps"] = settings["eval_steps"]
-    samples = scenario.samples or settings["max_steps"] * settings["per_device_train_batch_size"]
+    settings, stopping = early_stopping(DEFAULTS | dict(scenario.settings))
+    settings.setdefault("save_steps", settings["eval_steps"])
+    batch = settings["per_device_train_batch_size"] * settings.get("gradient_accumulation_steps", 1)
+    samples = scenario.samples or settings["max_steps"] * batch
     job = Job(make_model(), make_samples(samples, scenario.seed), make_samples(256, scenario.seed + 1))
     scenario.tamper(job)
     run = start_wandb(name)
@@ -278,10 +280,10 @@ def train(name: str, folder: Path) -> None:
         train_dataset=job.train_set,
         eval_dataset=job.eval_set,
         data_collator=default_data_collator,
-        callbacks=job.callbacks,
+        callbacks=job.callbacks + stopping,
     )
     trainer.change_batch = job.change_batch
-    trainer.train()
+    trainer.train(resume_from_checkpoint=scenario.resume)
     trainer.save_state()
     run.finish()
 

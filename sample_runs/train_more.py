@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 import wandb
-from recording import Recorded, prepare, record, start_wandb
+from recording import Recorded, early_stopping, prepare, record, start_wandb
 from train import IGNORED, Sample, make_model, make_samples
 from transformers import (
     LlamaForCausalLM,
@@ -211,7 +211,7 @@ def train(name: str, folder: Path) -> None:
     os.environ["TENSORBOARD_LOGGING_DIR"] = "runs/tiny"  # a resumed run goes on in the same folder
     scenario = SCENARIOS[name]
     set_seed(scenario.seed)
-    settings = DEFAULTS | dict(scenario.settings)
+    settings, stopping = early_stopping(DEFAULTS | dict(scenario.settings))
     batch = settings["per_device_train_batch_size"] * settings.get("gradient_accumulation_steps", 1)
     train_set = make_samples(scenario.samples or settings["max_steps"] * batch, scenario.seed)
     eval_set = make_samples(256, scenario.seed + 1)
@@ -243,18 +243,19 @@ def train(name: str, folder: Path) -> None:
             eval_dataset=eval_set,
             data_collator=default_data_collator,
             optimizers=optimizers,
-            callbacks=callbacks,
+            callbacks=callbacks + stopping,
         )
 
     callbacks: list[TrainerCallback] = [WriteFigures(*scenario.gpus)] if scenario.gpus else []
     if scenario.resume:
         stopped, begun, changes = scenario.resume
         build({}, [Stop(stopped)]).train()
-        build(changes, []).train(resume_from_checkpoint=f"checkpoint-{begun}")
+        trainer = build(changes, [])
+        trainer.train(resume_from_checkpoint=f"checkpoint-{begun}")
     else:
         trainer = build({}, callbacks)
         trainer.train()
-        trainer.save_state()
+    trainer.save_state()
     if run:
         run.finish()
 

@@ -198,7 +198,7 @@ GOLDEN = {
     },
     ("more/no-warmup", "warmup-instability"): {
         "warmup_steps": (0, 20, "documented"),
-        "learning_rate": (0.02, 0.01, "judgement"),
+        "learning_rate": (0.02, 0.004, "judgement"),
     },
     ("more/resumed", "resume-seam"): {
         "save_only_model": (True, False, "documented"),
@@ -209,6 +209,7 @@ GOLDEN = {
         "learning_rate": (0.002, 0.00067, "judgement"),
         "beta": (0.01, 0.02, "judgement"),
     },
+    ("more/grpo-broken", "no-learning-signal"): {"learning_rate": (0.003711, 0.00074, "judgement")},
     ("more/gpus-waiting", "low-utilization"): {"dataloader_num_workers": (0, 4, "judgement")},
     ("more/grpo-entropy", "entropy-collapse"): {
         "epsilon_high": (None, 0.28, "documented"),
@@ -232,6 +233,29 @@ def test_the_evidence_is_named():
 
 
 # the evidence behind single values
+
+
+@pytest.mark.parametrize(("end", "lowers"), [(0.2, True), (0.5, False), (1.0, False)])
+def test_a_signal_that_went_with_the_reward_asks_for_a_lower_rate_and_a_solved_task_does_not(end: float, lowers: bool):
+    reward = np.r_[0.6 + synth.noise(20, 0.05, seed=3), np.full(60, end)]
+    more = {"train/frac_reward_zero_std": np.r_[np.zeros(20), np.ones(60)], "train/reward": reward}
+    run = synth.run_of(0.01 * synth.noise(80, 1.0), rate=synth.cosine(80), more=more, config={"learning_rate": 1e-4})
+    (finding,) = (f for f in diagnose(run).findings if f.pattern == "no-learning-signal")
+    named = {c.canonical for fix in finding.fixes for c in fix.changes}
+    assert ("learning_rate" in named, "num_generations" in named) == (lowers, not lowers)
+
+
+@pytest.mark.parametrize(("rate", "optim", "proposal"), [(0.02, "adamw_torch", 0.004), (2e-4, "adamw_torch", 1e-4), (0.1, "sgd", 0.05)])
+def test_a_rate_far_beyond_the_usual_is_lowered_beside_the_longer_warm_up(rate: float, optim: str, proposal: float):
+    """Else the one is an alternative to the other. SGD has rates of its own."""
+    loss = synth.decay(150, 3.0, 1.5, 5.0) + synth.noise(150, 0.03, seed=12)
+    loss[3:7] += 3.0 * np.array([0.5, 1.0, 0.8, 0.4])
+    config = {"learning_rate": rate, "optim": optim, "warmup_steps": 0}
+    result = diagnose(synth.run_of(loss, rate=rate * synth.cosine(151, warmup=0.0)[1:] / synth.cosine(151, warmup=0.0).max(), config=config))
+    (finding,) = (f for f in result.findings if f.pattern == "warmup-instability")
+    lowered = [(fix.alternative, c.to) for fix in finding.fixes for c in fix.changes if c.canonical == "learning_rate"]
+    assert lowered == [(proposal != 0.004, proposal)]
+    assert ("learning_rate" in {line.change.canonical for line in result.patch.changes}) == (proposal == 0.004)
 
 
 def noisy_after(start: int) -> np.ndarray:

@@ -191,6 +191,25 @@ def test_generations_divide_the_generated_batch():
     assert settings(patch) == {"num_generations": 16, "gradient_accumulation_steps": 4}
 
 
+ONE_DECAY = finding("sawtooth", fix(lr_scheduler_type=("cosine_with_restarts", "cosine")))
+
+
+@pytest.mark.parametrize("raw", [{"lr_scheduler_kwargs": {"num_cycles": 12}}, {"lr_scheduler_kwargs.num_cycles": 12}])
+def test_a_new_schedule_does_not_take_the_arguments_of_the_old_one(raw):
+    """Transformers hands them on: cosine with num_cycles 12 has twelve teeth like the restarts before it."""
+    for trainer in ("transformers", "trl", "axolotl", "llamafactory"):
+        patch = patched(run_of(trainer, raw=raw), ONE_DECAY)
+        assert patch.changes[1].change.canonical == "lr_scheduler_kwargs"
+        assert (patch.changes[1].change.from_, patch.changes[1].change.to) == ('{"num_cycles": 12}', "{}")
+        if "yaml" in patch.forms:
+            assert yaml.safe_load(patch.forms["yaml"])["lr_scheduler_kwargs"] == {}
+
+
+@pytest.mark.parametrize("raw", [{}, {"lr_scheduler_kwargs": None}, {"lr_scheduler_kwargs": {}}])
+def test_a_schedule_without_arguments_goes_alone(raw):
+    assert list(settings(patched(run_of(raw=raw), ONE_DECAY))) == ["lr_scheduler_type"]
+
+
 def test_bf16_ends_fp16():
     patch = patched(run_of(fp16=True), finding("non-finite", fix(bf16=(False, True))))
     assert settings(patch) == {"bf16": True, "fp16": False}

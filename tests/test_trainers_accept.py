@@ -50,7 +50,7 @@ WISHES = (
 
 def patched_settings() -> list[dict[str, object]]:
     """What the arguments become: those of the run with the patch written over them."""
-    made = []
+    made = [{"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": "{}"}]  # as text, which it reads as JSON
     for before, few in itertools.product(BEFORE, (WISHES, WISHES[1:2], WISHES[4:])):
         evals = before["eval_strategy"] != "no"
         run = run_of(evals=evals, **before)

@@ -35,13 +35,14 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Change, Finding, Level, Measured, Span
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
-from curvelab.proposals import at_least, proposes
+from curvelab.proposals import at_least, lower_rate, proposes, rate_can_fall
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median
 
 SHARE, SPREAD = "train/frac_reward_zero_std", "train/reward_std"
 WINDOW = 5  # logs whose median is the level: few groups a step make the share coarse
 FEWEST = 8
+FELL = 0.25  # of the reward before: a fall by this is a policy that broke (judgement)
 ROUNDING = 1e-6  # of the reward: a spread of no more is float32 rounding
 
 
@@ -62,13 +63,37 @@ def _more_variety(facts: Facts, finding: Finding) -> Iterator[Change]:
     yield from _varied(facts, finding)
 
 
+def _broke(facts: Facts, finding: Finding) -> bool:
+    """Whether the groups differed until the reward fell: the policy broke under its learning rate, the reward works."""
+    reward, start = facts.levels("train/reward"), finding.start_step or 0
+    before, after = reward.value[reward.step < start], reward.value[reward.step >= start]
+    if len(before) < WINDOW or len(after) < WINDOW:
+        return False
+    level = float(np.median(before))
+    return float(np.median(after)) <= level - FELL * abs(level) and rate_can_fall(facts, finding)
+
+
+def _never_was(facts: Facts, finding: Finding) -> bool:
+    return not _broke(facts, finding)
+
+
 REMEDIES = (
+    Remedy(
+        title="Lower {flag_learning_rate} by 2 to 5x",
+        why="There was a signal until step {start_step}; then the reward fell to {reward:.3g} and all completions were alike: the policy broke.",
+        when_not="Something else changed at that step.",
+        cost="rerun",
+        source=("axolotl-stability", "judgement"),
+        propose=lower_rate(5, "2 to 5x in the source for unstable runs; 5x taken, for the policy did not come back"),
+        applies=_broke,
+    ),
     Remedy(
         title="Run the reward function alone, on completions that are known to be right and wrong",
         why="A reward of {reward:.3g} for nearly every completion may be the function's fault and not the policy's.",
         when_not="It was tested.",
         cost="none",
         source="axolotl-stability",
+        applies=_never_was,
     ),
     Remedy(
         title="Choose prompts of middle difficulty: drop those that are always or never solved (dynamic sampling)",
@@ -76,6 +101,7 @@ REMEDIES = (
         when_not="The task is solved: then stop.",
         cost="rerun",
         source="dapo",
+        applies=_never_was,
     ),
     Remedy(
         title="Sample more and with more variety: {flag_num_generations} of 16 or more, {flag_temperature} of 0.8 to 1.0",
@@ -84,7 +110,7 @@ REMEDIES = (
         cost="rerun",
         source="axolotl-stability",
         propose=_more_variety,
-        applies=proposes(_more_variety),
+        applies=lambda facts, finding: _never_was(facts, finding) and proposes(_more_variety)(facts, finding),
     ),
     Remedy(
         title="Grade the reward: partial credit, format and correctness apart",
@@ -92,6 +118,7 @@ REMEDIES = (
         when_not="Partial credit would be gamed.",
         cost="rerun",
         source="judgement",
+        applies=_never_was,
     ),
 )
 

@@ -36,7 +36,7 @@ from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Measured, Point, Span
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run
-from curvelab.proposals import lower_rate, proposes, rate_can_fall, warm_up
+from curvelab.proposals import lower_rate, number, proposes, rate_can_fall, scaled, warm_up
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.noise import running_median, step_noise
 
@@ -51,6 +51,7 @@ NORM_PEAK = 10.0  # times the norm before and after, for a gradient norm alone (
 AGAIN = (
     0.5  # of the rise; a run that jumps as high later does so for another reason than the peak of its rate (judgement)
 )
+FAR = 10.0  # times a high rate, which is ten times a usual one (measured: sample run no-warmup, rate 0.02, four seeds)
 MANY = 6  # logs around the peak of the rate from which on one log alone does not count
 SETTLED = 5  # logs that the loss needs after the jump to show where it went
 
@@ -67,7 +68,22 @@ class Thresholds:
     )  # fmt: skip
 
 
+def _far_too_high(facts: Facts, finding: Finding) -> bool:
+    """Whether no warm-up helps alone: it moves the jump to the step at which the rate comes to its peak."""
+    rate = number(facts, "learning_rate")
+    return rate is not None and rate >= FAR * facts.highest_rate and not facts.plain_descent
+
+
 REMEDIES = (
+    Remedy(
+        title="Lower the peak of {flag_learning_rate} by 5x",
+        why="{learning_rate:.3g} is a hundred times what is usual: a longer warm-up alone only makes the loss jump later.",
+        when_not="The model is tiny, and a comparable run was stable at this rate.",
+        cost="rerun",
+        source=("axolotl-stability", "judgement"),
+        propose=scaled("learning_rate", 0.2, "2 to 5x in the source; 5x taken, for the rate is a hundred times the usual"),
+        applies=_far_too_high,
+    ),
     Remedy(
         title="Lengthen the warm-up to 5 to 10 % of the steps",
         why="The jump comes where the rate is highest; a longer way up lets weights and optimizer settle.",
@@ -85,7 +101,7 @@ REMEDIES = (
         source=("playbook", "axolotl-stability"),
         propose=lower_rate(2, "2 to 5x in the source; 2x taken, for the loss came back"),
         alternative=True,
-        applies=rate_can_fall,
+        applies=lambda facts, finding: rate_can_fall(facts, finding) and not _far_too_high(facts, finding),
     ),
     Remedy(
         title="Look at the samples of step {start_step}",

@@ -77,7 +77,7 @@ def _lacking(names: str, by_hand: str) -> dict[str, Word]:
 
 
 _ARGUMENTS = _same(
-    "learning_rate", "lr_scheduler_type", "warmup_steps", "warmup_ratio", "max_steps", "num_train_epochs",
+    "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio", "max_steps", "num_train_epochs",
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_grad_norm",
     "optim", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "label_smoothing_factor", "neftune_noise_alpha",
     "gradient_checkpointing", "bf16", "fp16", "logging_steps", "logging_nan_inf_filter", "eval_steps", "save_steps",
@@ -237,7 +237,7 @@ LIGHTNING = Dialect(
         "dataloader_num_workers": Word("num_workers", place="DataLoader"),
     }
     | _lacking("per_device_eval_batch_size", "set batch_size where val_dataloader makes its DataLoader")
-    | _lacking("lr_scheduler_type", _SCHEDULER)
+    | _lacking("lr_scheduler_type lr_scheduler_kwargs", _SCHEDULER)
     | _lacking("optim adam_beta1 adam_beta2 adam_epsilon", "set it where configure_optimizers makes the optimizer")
     | _lacking("group_by_length", "the order is that of your own DataLoader")
     | _lacking("greater_is_better", "mode of ModelCheckpoint and EarlyStopping")
@@ -289,6 +289,7 @@ TORCHTUNE = Dialect(
         "eval_strategy": Word("", form="implied", by_hand="run_val_every_n_steps with a dataset_val"),
     }
     | _lacking("warmup_ratio", "lr_scheduler.num_warmup_steps counts steps")
+    | _lacking("lr_scheduler_kwargs", "arguments of the schedule stand below lr_scheduler itself")
     | _lacking("adam_beta1 adam_beta2 adam_epsilon", "betas and eps below optimizer, as its class takes them")
     | _lacking("save_only_model", "the checkpointer saves the optimizer's state where the recipe is to be resumed")
     | _lacking("group_by_length", "the order is that of the recipe's sampler")
