@@ -51,6 +51,8 @@ def numbered(names: Sequence[str]) -> list[str]:
 class MetricColumns:
     """Rows of a log as columns: the axes once a row; of every metric its values and the rows that have one."""
 
+    longest_name = LONGEST_NAME
+
     def __init__(self) -> None:
         self._step, self._native = array("q"), array("q")
         self._epoch, self._tokens, self._wall_time = array("d"), array("d"), array("d")
@@ -88,7 +90,7 @@ class MetricColumns:
                 self.overflown += 1
             column = self._values.get(name)
             if column is None:
-                if len(self._values) >= MAX_METRICS or len(name) > LONGEST_NAME:
+                if len(self._values) >= MAX_METRICS or len(name) > self.longest_name:
                     self.refused += 1
                     continue
                 column = self._values[name] = (array("q"), array("d"))
