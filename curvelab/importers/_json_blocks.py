@@ -18,6 +18,10 @@ _BETWEEN = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{")
 _MARK, _MARK_JSON = "\0entries", b'"\\u0000entries"'  # stands in the list for the entries that were taken out
 
 
+class DamagedJsonError(ValueError):
+    """What was to be read in blocks is no whole JSON."""
+
+
 class ListInBlocks:
     """The list under a key at the top of a JSON object: first `entries()`, then `rest` is the object around it."""
 
@@ -29,7 +33,8 @@ class ListInBlocks:
     def entries(self) -> Iterator[Any]:
         """The entries in their order.
 
-        Raises ValueError, be it after the last entry, when the file is no whole JSON or has no such list at its top.
+        Raises, be it after the last entry, DamagedJsonError when the file is no whole JSON, ValueError when it has no such
+        list at its top.
         """
         opening = re.search(rb'"%b"[ \t\r\n]*:[ \t\r\n]*\[' % self._key.encode(), self._raw)
         if opening is None:
@@ -40,7 +45,10 @@ class ListInBlocks:
             yield from some
         behind = self._raw[at:]
         comma = b"" if behind.lstrip().startswith(b"]") else b","
-        whole = parse(self._raw[: opening.end()] + _MARK_JSON + comma + behind)
+        try:
+            whole = parse(self._raw[: opening.end()] + _MARK_JSON + comma + behind)
+        except ValueError as error:  # its place is not that in the file
+            raise DamagedJsonError(getattr(error, "msg", None) or str(error)) from None
         left = whole.pop(self._key, None) if isinstance(whole, dict) else None
         if not isinstance(left, list) or left[:1] != [_MARK]:
             raise ValueError(f"{self._key} is no list at the top")

@@ -15,7 +15,7 @@ from curvelab.importers._json_text import number
 from curvelab.model.log import Floats, Ints, RawSeries
 
 MAX_METRICS = 20_000  # names in one file; more are no metrics but data
-LONGEST_NAME = 10_000  # characters; what is longer than can be shown is shortened after reading (clean_names)
+LONGEST_NAME = 1_000  # characters
 LARGEST_STEP = 2**53  # beyond this a step is no count but damage
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,|$))")  # a step as people write it: 12,000
 
@@ -50,6 +50,8 @@ def numbered(names: Sequence[str]) -> list[str]:
 
 class MetricColumns:
     """Rows of a log as columns: the axes once a row; of every metric its values and the rows that have one."""
+
+    longest_name = LONGEST_NAME
 
     def __init__(self) -> None:
         self._step, self._native = array("q"), array("q")
@@ -88,7 +90,7 @@ class MetricColumns:
                 self.overflown += 1
             column = self._values.get(name)
             if column is None:
-                if len(self._values) >= MAX_METRICS or len(name) > LONGEST_NAME:
+                if len(self._values) >= MAX_METRICS or len(name) > self.longest_name:
                     self.refused += 1
                     continue
                 column = self._values[name] = (array("q"), array("d"))

@@ -32,22 +32,18 @@ https://mlflow.org/docs/latest/tracking.html; files and databases that mlflow 3 
 from __future__ import annotations
 
 import math
-import os
 import re
 import sys
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
-import yaml
 
 from curvelab.free_names import common_name, whole_file_names
 from curvelab.importers._lines import Lines, Tally
-from curvelab.importers._metric_columns import MAX_METRICS, cell_number, count_of
+from curvelab.importers._metric_columns import cell_number, count_of
+from curvelab.importers._mlflow_folder import LONGEST_SETTING, beginning_of, files_below, texts_of
 from curvelab.importers._sqlite import GLOBS, MAGIC, Database, has_tables
 from curvelab.model.errors import UnreadableError
 from curvelab.model.log import Log, RawSeries, TimedSeries
@@ -56,11 +52,8 @@ from curvelab.sources import Source, importer
 
 MAX_RUNS = 5_000
 MAX_SETTINGS = 5_000
-_LONGEST_SETTING = 8_192  # characters
-_DEEPEST = 8  # folders below metrics/, one for each slash of a key
 _TABLES = {"metrics": frozenset(("key", "value", "run_uuid")), "runs": frozenset(("run_uuid",))}
 _RUN_FOLDER = re.compile(r"^[0-9a-f]{32}$")
-_META_LINE = re.compile(r"^(\w+): *(.*?) *$", re.M)
 _CRASHES = ("4", "5", "FAILED", "KILLED")
 _INFINITE = sys.float_info.max  # what MLflow's databases hold for an infinity
 _SYSTEM = "system/"
@@ -153,23 +146,23 @@ def _database(source: Source, database: Database) -> list[Log]:
 def _folder(source: Source) -> Log | None:
     """The run of a folder; None when it was deleted."""
     folder = source.path.parent
-    meta = _meta(source)
+    meta = texts_of(source)
     if meta.get("lifecycle_stage") == "deleted":
         return None
     tally = Tally(folder)
     metrics: dict[str, _Values] = {}
-    for key, file in _files(folder / "metrics", tally):
+    for key, file in files_below(folder / "metrics", tally):
         values = _metric_file(file, tally)
         if len(values.step):
             metrics[key] = values
     _in_order_of_time(metrics)
     settings: dict[str, object] = {}
-    for key, file in _files(folder / "params", tally):
-        _set(settings, key, _text(file))
-    name = _text(folder / "tags" / "mlflow.runName").strip() or meta.get("run_name") or folder.name
+    for key, file in files_below(folder / "params", tally):
+        _set(settings, key, beginning_of(file))
+    name = beginning_of(folder / "tags" / "mlflow.runName").strip() or meta.get("run_name") or folder.name
     above = folder.parent / "meta.yaml"
     try:
-        experiment = _meta(Source.at(above)).get("name", "")
+        experiment = texts_of(Source.at(above)).get("name", "")
     except UnreadableError:
         experiment = ""
     run = meta.get("run_id") or meta.get("run_uuid") or folder.name
@@ -272,67 +265,6 @@ def _in_order_of_time(metrics: dict[str, _Values]) -> None:
         at += len(values.step)
 
 
-def _files(folder: Path, tally: Tally) -> Iterator[tuple[str, Source]]:
-    """(key, file) of every regular file below a folder; links are not followed. Keys with slashes are folders."""
-    stack, count = [(folder, "", 0)], 0
-    while stack:
-        here, prefix, depth = stack.pop()
-        try:
-            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        for entry in entries:
-            key = f"{prefix}{unquote(entry.name)}"
-            if entry.is_symlink():
-                tally.drop("are links, which are not followed")
-            elif entry.is_dir() and depth < _DEEPEST:
-                stack.append((Path(entry.path), key + "/", depth + 1))
-            elif entry.is_file():
-                count += 1
-                if count > MAX_METRICS:
-                    tally.drop(f"are beyond the first {MAX_METRICS:,} files of a run")
-                    return
-                try:
-                    yield key, Source.at(Path(entry.path))
-                except UnreadableError:
-                    tally.drop("are files that cannot be read")
-
-
-def _meta(source: Source) -> dict[str, str]:
-    """The texts of a meta.yaml by name; of one that was cut those before the cut.
-
-    Only events are read, nothing is built of them, so no anchor, tag or nesting does any harm.
-    """
-    found: dict[str, str] = {}
-    key, depth = None, 0
-    text = source.head.decode("utf-8", "replace")
-    try:
-        for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth != 1 or not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent | yaml.CollectionEndEvent):
-                continue
-            value = event.value if isinstance(event, yaml.ScalarEvent) else ""
-            if key is not None:
-                found[key] = value
-            key = value if key is None else None
-    except yaml.YAMLError:
-        # what was read before the damage counts; behind it, lines as MLflow writes them
-        found = {key: value.strip("'\"") for key, value in _META_LINE.findall(text)} | found
-    return found
-
-
-def _text(file: Path | Source) -> str:
-    """The beginning of a small file; empty when it cannot be read, or is a link."""
-    try:
-        if isinstance(file, Path):
-            if file.is_symlink():
-                return ""
-            file = Source.at(file)
-        return file.first(_LONGEST_SETTING).decode("utf-8", "replace")
-    except (UnreadableError, OSError):
-        return ""
-
-
 def _set(settings: dict[str, object], key: str, value: object) -> None:
     if len(settings) < MAX_SETTINGS and value is not None:
-        settings[key[:200]] = str(value)[:_LONGEST_SETTING]
+        settings[key[:200]] = str(value)[:LONGEST_SETTING]

@@ -33,7 +33,7 @@ import math
 import re
 from typing import Any
 
-from curvelab.importers._json_blocks import ListInBlocks
+from curvelab.importers._json_blocks import DamagedJsonError, ListInBlocks
 from curvelab.importers._json_salvage import Gap, entries
 from curvelab.importers._json_text import decoded, number, parse
 from curvelab.importers._metric_columns import MetricColumns
@@ -76,17 +76,13 @@ def read(source: Source) -> Log:
     raw = source.read_bytes()
     if not raw.strip(b"\x00 \t\r\n"):
         raise UnreadableError(source.path, "is empty; nothing to read")
-    notes: list[Note] = []
-    try:
-        state, history = _in_blocks(raw)
-    except ValueError:
-        state, history, notes = _otherwise(source, raw)
+    state, history, notes = _read(source, raw)
     if history.bad:
         notes.append(_warning(source, f"{history.bad} entries of log_history are no objects; {history.rows} kept"))
     if history.guessed:
         notes.append(_warning(source, f"{history.guessed} entries have no usable step; took the step of the entry before"))
     if history.refused:
-        notes.append(_warning(source, f"{history.refused:,} values under too many or too long names; not kept"))
+        notes.append(_warning(source, f"{history.refused:,} values under too many names; not kept"))
     return Log(
         path=source.path,
         format="trainer-state",
@@ -102,8 +98,19 @@ def read(source: Source) -> Log:
     )
 
 
+def _read(source: Source, raw: bytes) -> tuple[dict[str, Any], _Entries, list[Note]]:
+    """The state without its history, that history, and what had to be repaired."""
+    try:
+        return *_in_blocks(raw), []
+    except DamagedJsonError as error:
+        why = str(error)
+    except ValueError:
+        return _otherwise(source, raw)
+    return _salvaged(source, decoded(raw), why)
+
+
 def _in_blocks(raw: bytes) -> tuple[dict[str, Any], _Entries]:
-    """The state without its history, and that. Raises ValueError for every file that is not as the trainer writes it."""
+    """The state and its history of a file as the trainer writes it. Raises ValueError, DamagedJsonError for others."""
     history = ListInBlocks(raw, "log_history")
     found = _Entries()
     for entry in history.entries():
@@ -112,7 +119,7 @@ def _in_blocks(raw: bytes) -> tuple[dict[str, Any], _Entries]:
 
 
 def _otherwise(source: Source, raw: bytes) -> tuple[dict[str, Any], _Entries, list[Note]]:
-    """The same of a file that is damaged, or of an unusual form, and what had to be repaired."""
+    """The same of a file of an unusual form or encoding."""
     try:
         state = parse(raw)
     except ValueError as error:
@@ -187,6 +194,8 @@ def _history_of(source: Source, state: dict[str, Any], notes: list[Note]) -> lis
 
 class _Entries(MetricColumns):
     """The entries of a history as columns."""
+
+    longest_name = 2**20  # a state is the only full record of its run: what names it is shortened, not refused
 
     def __init__(self) -> None:
         super().__init__()
