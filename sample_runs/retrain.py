@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -42,6 +42,7 @@ class ByHand:
     advice     how the title of the report's fix begins
     done       what was done, in words
     scenario   fields of the scenario, and their values
+    settings   of the trainer, where no flag or no value could be told
     yardstick  what is measured differently from then on, so that figures before and after cannot be compared
     resumes    whether the faulty run comes first and the fixed one goes on from its checkpoint
     """
@@ -49,6 +50,7 @@ class ByHand:
     advice: str
     done: str
     scenario: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     yardstick: str = ""
     resumes: bool = False
 
@@ -86,11 +88,6 @@ BY_HAND: dict[str, ByHand] = {
         done="the Trainer builds the declared scheduler itself",
         scenario={"schedule": None},
     ),
-    "resumed": ByHand(
-        advice="Resume with everything",
-        done="resumed from the last checkpoint, 250, with the same settings",
-        scenario={"resume": (250, 250, {})},
-    ),
     "loss-summed": ByHand(
         advice="Divide the logged train loss",
         done="the loss of the Trainer itself, which divides",
@@ -102,11 +99,22 @@ BY_HAND: dict[str, ByHand] = {
         scenario={"spoil_eval": None},
         yardstick="other labels",
     ),
+    "dpo-collapse": ByHand(
+        advice="Add a likelihood term",
+        done='`loss_type` ["sigmoid", "sft"] with `loss_weights` [1.0, 1.0], TRL\'s way to add it',
+        settings={"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 1.0]},
+        yardstick="another loss",
+    ),
     "dpo-saturated": ByHand(
         advice="Choose harder pairs",
         done="rejected answers are the same words in another order",
         scenario={"spoil": train_policy.other_order},
         yardstick="other pairs",
+    ),
+    "grpo-kl": ByHand(
+        advice="Raise beta",
+        done="`beta` 0.001 → 0.04, a value of ours: the log does not hold beta",
+        settings={"beta": 0.04},
     ),
     "grpo-no-signal": ByHand(
         advice="Run the reward function alone",
@@ -133,8 +141,9 @@ def train_changed(script: str, name: str, settings: Mapping[str, Value], by_hand
     """Train one scenario with a fix, in a process of its own, whose table of scenarios is changed for that."""
     module: Any = importlib.import_module(script)
     scenario = module.SCENARIOS[name]
-    more = BY_HAND[name].scenario if by_hand else {}
-    module.SCENARIOS[name] = replace(scenario, settings=dict(scenario.settings) | dict(settings), **more)
+    hand = BY_HAND[name] if by_hand else ByHand(advice="", done="")
+    changed = dict(scenario.settings) | dict(settings) | dict(hand.settings)
+    module.SCENARIOS[name] = replace(scenario, settings=changed, **hand.scenario)
     module.train(name, folder)
 
 
@@ -144,10 +153,13 @@ def retrain(name: str, out: Path) -> list[Retrained]:
     faulty = HERE / ("" if script == "train" else "more") / name
     before = diagnose(load(faulty))
     settings, hand = patch_settings(before), BY_HAND.get(name)
+    patched, fixed = out / f"{name}-patched", out / f"{name}-fixed"
+    for folder in (patched, fixed):
+        shutil.rmtree(folder, ignore_errors=True)
     results: list[Retrained] = []
     if settings and not (hand and hand.resumes):
         fix = Fix(run=faulty.relative_to(HERE).as_posix(), made_by=_origin(name, scenario), changes=settings)
-        results.append(_attempt(script, name, fix, False, out / f"{name}-patched"))
+        results.append(_attempt(script, name, fix, False, patched))
     if hand and not (results and results[-1].gone):
         fix = Fix(
             run=faulty.relative_to(HERE).as_posix(),
@@ -157,9 +169,9 @@ def retrain(name: str, out: Path) -> list[Retrained]:
             advice=_advice(before, hand.advice),
             yardstick=hand.yardstick,
         )
-        results.append(_attempt(script, name, fix, True, out / f"{name}-fixed"))
+        results.append(_attempt(script, name, fix, True, fixed))
     elif results and results[-1].gone:
-        (out / f"{name}-patched").replace(out / f"{name}-fixed")
+        patched.replace(fixed)
     return results
 
 
@@ -179,7 +191,7 @@ def _attempt(script: str, name: str, fix: Fix, by_hand: bool, target: Path) -> R
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if by_hand and BY_HAND[name].resumes:
-            succeeds(scenario, SCRIPTS[script].train, name, folder)
+            succeeds(scenario, SCRIPTS[script].train, name, folder)  # as it was, up to where it died
         wanted = replace(scenario, state="finished") if by_hand else scenario
         if not succeeds(wanted, train_changed, script, name, dict(fix.changes), by_hand, folder):
             raise SystemExit(f"{name}: the training with {dict(fix.changes)} failed")
@@ -202,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

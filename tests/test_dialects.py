@@ -232,9 +232,11 @@ def test_a_placeholder_for_a_flag_is_filled_and_explained(monkeypatch):
     from curvelab import diagnosis
 
     one = detector("clip-saturation")
-    first = replace(one.remedies[1], title="Raise {flag_max_grad_norm}", when_not="{flag_bf16} is off")
+    raised = next(remedy for remedy in one.remedies if remedy.title.startswith("Raise {flag_max_grad_norm} to about"))
+    first = replace(raised, title="Raise {flag_max_grad_norm}", when_not="{flag_bf16} is off")
     mine = replace(one, remedies=(first,))
     monkeypatch.setattr(diagnosis, "detectors", lambda: (mine,))
+    monkeypatch.setattr(diagnosis, "detector_of", lambda pattern: mine)
     run = replace(next(e for e in one.examples if e.fires).build(), format="lightning-csv")
     fix = diagnose(run).findings[0].fixes[0]
     assert (fix.title, fix.when_not) == ("Raise gradient_clip_val", "precision is off")

@@ -1,6 +1,7 @@
 """Writes the README's generated tables: python tests/update_readme.py
 
-Patterns and formats come from the cards of the detectors and importers. Accuracy and reliability were measured and are
+Patterns and formats come from the cards of the detectors and importers, what the fixes did from the logs in
+sample_runs/. Accuracy and reliability were measured and are
 kept in tests/data: accuracy.json by `curvelab bench TRAINED WILD --format json`, reliability.json by
 tests/benchmarks/calibrate.py --write.
 """
@@ -8,6 +9,7 @@ tests/benchmarks/calibrate.py --write.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import msgspec
@@ -17,8 +19,9 @@ from curvelab.reliability import Bin, calibration_error
 from curvelab.report.scores import score_markdown
 from curvelab.scoring import Benchmark
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-DATA = Path(__file__).resolve().parent / "data"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+DATA = ROOT / "tests" / "data"
 
 
 def accuracy() -> str:
@@ -34,6 +37,14 @@ def reliability() -> str:
     return "\n".join([*lines, "", f"Expected calibration error {calibration_error(table):.3f}."]) + "\n"
 
 
+def fixes() -> str:
+    """The sample runs with a fault before and after their fix."""
+    sys.path.insert(0, str(ROOT / "sample_runs"))
+    from before_after import before_after_table
+
+    return before_after_table()
+
+
 def updated(text: str) -> str:
     """The README with its generated tables as the cards and the measured data have them now."""
     tables = {
@@ -41,6 +52,7 @@ def updated(text: str) -> str:
         "accuracy": accuracy(),
         "reliability": reliability(),
         "formats": format_table_markdown(),
+        "fixes": fixes(),
     }
     for name, table in tables.items():
         text, count = re.subn(

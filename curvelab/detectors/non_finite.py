@@ -197,7 +197,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         headline=headline,
         start_step=start,
         end_step=end,
-        measured=(Measured(name="non_finite_values", value=float(count), unit=f"of {logged} values of {metric}"),),
+        measured=(Measured(name="non_finite_values", value=float(count), unit=f"values, {logged} logged, of {metric}"),),
         evidence=(
             Span(metric="train/loss", start_step=start, end_step=end, label="not finite"),
             Point(metric=metric, step=start, value=float("nan"), label="first non-finite value"),

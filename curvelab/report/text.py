@@ -72,6 +72,10 @@ class _Printer:
         """A paragraph that hangs beside its label; with an empty label it continues the one before."""
         self._print(f"{label:<{LABEL - indent}}", parts, indent)
 
+    def as_written(self, text: str) -> None:
+        """One line for copying, however long."""
+        self.console.print(Text(self._safe(text)), highlight=False, soft_wrap=True)
+
     def _print(self, label: str, parts: tuple[Part, ...], indent: int) -> None:
         text = Text()
         for part in parts:
@@ -188,8 +192,8 @@ def _patch(diagnosis: Diagnosis, printer: _Printer) -> None:
         return
     printer.line("")
     printer.labelled("patch", whose)
-    for line in texts[0][1].splitlines():
-        printer.labelled("", (line, "bold"))
+    for line in texts[0][1].splitlines():  # to be copied: a wrapped comment would be code
+        printer.as_written(line)
 
 
 def _samples(samples: Samples, printer: _Printer, verbose: bool) -> None:
