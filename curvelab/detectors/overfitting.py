@@ -230,10 +230,10 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if risen:
         worst = max(risen, key=lambda rise: rise.share)
         yield _told(facts, worst, len(risen), len(facts.eval_losses), limits)
-    elif doubtful := [rise for rise in rises if rise not in sure and rise.share >= limits.rise and rise.fell >= limits.train_fall]:
-        worst = max(doubtful, key=lambda rise: rise.share)
+    elif doubtful := [rise for rise in rises if rise not in sure and rise.seen >= limits.rise and rise.fell >= limits.train_fall]:
+        worst = max(doubtful, key=lambda rise: rise.seen)
         raise NotApplicable(
-            f"too noisy to tell: {worst.curve.metric} ends {worst.share:.0%} above its minimum, and one eval scatters by {worst.noise:.0%}"
+            f"too noisy to tell: {worst.curve.metric} ends {percent(worst.seen)} above its lowest value, and one eval scatters by {percent(worst.noise)}"
         )
 
 
@@ -241,7 +241,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 class Rise:
     """How an eval loss stands above its minimum at the end.
 
-    share    of the rise in the level of the minimum (in what the losses fell, where zero is no floor); noise likewise
+    share    of the rise in the level of the minimum (in what the losses fell, where zero is no floor); noise likewise;
+             seen is that above the lowest value, with its luck
     beyond   the rise in standard errors; gain: see curvelab.signals.turn
     held     share of the later half of the evals after the minimum that stand clearly above it
     train    level of the train loss around the minimum and at the end; fell: the same as a share
@@ -252,6 +253,7 @@ class Rise:
     bottom: float
     level: float
     share: float
+    seen: float
     noise: float
     beyond: float
     gain: float
@@ -278,13 +280,14 @@ def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
     if facts.bounded:
         scale = turn.bottom
     after = evals[turn.lowest + 1 :]
-    if facts.bounded and turn.rise < OF_THE_START * limits.rise * max(facts.start_level, float(evals[0])):
+    seen = turn.late - float(evals[turn.lowest])
+    if facts.bounded and seen < OF_THE_START * limits.rise * max(facts.start_level, float(evals[0])):
         return None
     kept = min(turn.rise / 3, 2 * limits.rise * scale)  # an explosion is not sustained at a third of its last height
     held = float(np.mean(after[-max(2, len(after) // 2) :] > turn.bottom + kept))
     lowest = turn.lowest * size + int(np.argmin(curve.value[turn.lowest * size : (turn.lowest + 1) * size]))
     return Rise(
-        curve, lowest, turn.bottom, turn.late, turn.rise / scale, turn.noise / scale, turn.sigmas, turn.gain, held,
+        curve, lowest, turn.bottom, turn.late, turn.rise / scale, seen / scale, turn.noise / scale, turn.sigmas, turn.gain, held,
         len(after), (before, end), (before - end) / train_scale,
     )  # fmt: skip
 
