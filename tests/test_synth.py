@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -83,7 +85,7 @@ def test_few_healthy_runs_are_flagged():
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_strong_faults_are_found(name):
-    runs = [sample(name, seed) for seed in range(40)]
-    strong = [one for one in runs if one.labels[one.about["fault"]] == "yes"]
+    runs = (sample(name, seed) for seed in range(400))  # of some families few are strong
+    strong = list(islice((one for one in runs if one.labels[one.about["fault"]] == "yes"), 20))
     found = [diagnose(one.run, Options(select=(one.about["fault"],))).findings for one in strong]
     assert sum(map(bool, found)) >= 0.75 * len(strong)
