@@ -24,12 +24,14 @@ SKIPPED_FOLDERS = frozenset((".git", "__pycache__", "node_modules", ".venv", "ve
 class Found:
     """The log files below one path, with the importer of each, and what could not be looked at.
 
-    named    metrics that the user has named, see Source
-    outside  links that lead out of the path
+    named        metrics that the user has named, see Source
+    passed_over  folders that are not looked into
+    outside      links that lead out of the path
     """
 
     root: Path
     named: frozenset[str] = frozenset()
+    passed_over: frozenset[Path] = frozenset()
     files: list[tuple[Source, Importer]] = field(default_factory=list)
     errors: list[UnreadableError] = field(default_factory=list)
     outside: list[Path] = field(default_factory=list)
@@ -54,12 +56,13 @@ class Found:
         return ", ".join(names) + (f" and {len(paths) - MOST_TOLD} more" if len(paths) > MOST_TOLD else "")
 
 
-def find(path: Path, named: Iterable[str] = ()) -> Found:
+def find(path: Path, named: Iterable[str] = (), passed_over: Iterable[Path] = ()) -> Found:
     """All log files at or below a path. Raises UnreadableError when the path does not exist.
 
-    named  metrics that the user has named
+    named        metrics that the user has named
+    passed_over  folders below the path that are not looked into
     """
-    found = Found(path, frozenset(named))
+    found = Found(path, frozenset(named), frozenset(passed_over))
     if path.is_dir():
         _search(path, found)
         return found
@@ -80,7 +83,7 @@ def _search(root: Path, found: Found) -> None:
     inside = root.resolve()
     claimed: set[tuple[int, int]] = set()
     links: list[Path] = []
-    for file, is_link in _walk(root, found):
+    for file, is_link in walk(root, found):
         named_like_log = any(one.claims_name(file.name) for one in importers())
         if is_link and (named_like_log or file.is_dir()):
             links.append(file)
@@ -133,7 +136,7 @@ def _claiming(source: Source) -> list[Importer]:
     return [] if claiming and is_batch_log(source.path.name, source.head) else claiming
 
 
-def _walk(root: Path, found: Found) -> Iterator[tuple[Path, bool]]:
+def walk(root: Path, found: Found) -> Iterator[tuple[Path, bool]]:
     """(file, whether it is a link) below `root`, folder by folder in the order of their names."""
     stack = [(root, 0)]
     while stack:
@@ -151,7 +154,7 @@ def _walk(root: Path, found: Found) -> Iterator[tuple[Path, bool]]:
                 found.errors.append(UnreadableError(root, f"more than {MAX_ENTRIES:,} files; the rest was not looked at"))
                 return
             if entry.is_dir(follow_symlinks=False):
-                if entry.name in SKIPPED_FOLDERS:
+                if entry.name in SKIPPED_FOLDERS or Path(entry.path) in found.passed_over:
                     continue
                 if depth >= MAX_DEPTH:
                     found.errors.append(UnreadableError(entry.path, f"deeper than {MAX_DEPTH} folders; not looked at"))

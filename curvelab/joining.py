@@ -74,6 +74,12 @@ def join(
     )
 
 
+def titled(group: Group) -> Run:
+    """A run of a group's logs with no more than what it is called by: id, name, path, format and project."""
+    project = next((log.identity["project"] for log in group.logs if log.identity.get("project")), None)
+    return Run(_identity(group), _name(group), str(group.path), group.logs[0].format, {}, project)
+
+
 def _lines(logs: Sequence[Log], importers: Mapping[str, Importer], given: Mapping[str, str]) -> list[Line]:
     """One line a format, the most complete one first."""
     by_format: dict[str, list[Log]] = defaultdict(list)

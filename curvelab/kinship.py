@@ -40,7 +40,7 @@ _NEAREST = 8  # logs that one is compared with as what it goes on from; two that
 _ARGUMENTS = ("learning_rate", "max_steps", "num_train_epochs", "per_device_train_batch_size", "seed", "lr_scheduler_type",
               "output_dir", "gradient_accumulation_steps", "max_grad_norm", "model_type", "vocab_size")  # fmt: skip
 # A dead run's loss is constant and its norms are not; both are zero where a policy has no signal, and its entropy is not.
-_CURVES = ("train/loss", "eval/loss", "train/grad_norm", "train/entropy")
+TELLING = ("train/loss", "eval/loss", "train/grad_norm", "train/entropy")
 
 Points = tuple[Ints, Floats]
 
@@ -62,7 +62,7 @@ class Unit:
         for log in self.logs:
             for series in log.series:
                 name = canonical(log.names.get(series.name) or common_name(series.name))
-                if name in _CURVES:
+                if name in TELLING:
                     parts[name].append(series)
         return {name: _points(several) for name, several in parts.items()}
 
@@ -264,7 +264,7 @@ def could_go_on(first: Unit, second: Unit) -> bool:
 
 def _loss_goes_on(first: Unit, second: Unit) -> bool:
     """Whether the loss of `second` begins where that of `first` was at those steps, or ended: off by noise and trend only."""
-    name = next((name for name in _CURVES if name in first.curves and name in second.curves), None)
+    name = next((name for name in TELLING if name in first.curves and name in second.curves), None)
     if name is None:
         return True
     (steps, values), (later, others) = first.curves[name], second.curves[name]

@@ -35,9 +35,22 @@ class Surroundings:
     notes: tuple[Note, ...] = ()
 
 
+@dataclass(frozen=True)
+class Whereabouts:
+    """Folders in which a run's settings may stand: its own, and those that it shares with other runs."""
+
+    own: tuple[Path, ...]
+    shared: tuple[Path, ...]
+
+
 def beside_each(groups: Sequence[Group], root: Path) -> list[Surroundings]:
     """What stands beside each run that was found at `root`, in their order."""
-    folder = _Folders(root)
+    folders = Folders(root)
+    return [beside(group, places, folders) for group, places in zip(groups, whereabouts(groups, root), strict=True)]
+
+
+def whereabouts(groups: Sequence[Group], root: Path) -> list[Whereabouts]:
+    """Where the settings of each run are looked for. Nothing is read."""
     near = [_folders(group, root) for group in groups]
     homes = _owners(group.homes for group in groups)
     direct = _owners({log.path.parent for log in group.logs} for group in groups)
@@ -49,7 +62,7 @@ def beside_each(groups: Sequence[Group], root: Path) -> list[Surroundings]:
             owners = direct.get(place) or homes.get(place) or {i}
             if i in owners:
                 (mine if owners == {i} else shared).append(place)
-        found.append(_read(mine, shared, groups[i], folder))
+        found.append(Whereabouts(tuple(mine), tuple(shared)))
     return found
 
 
@@ -79,7 +92,7 @@ def _checkpoint(folder: Path) -> int:
     return int(found.group(1)) if found else -1
 
 
-class _Folders:
+class Folders:
     """Listings of folders, each taken once, and files in them that may be settings."""
 
     def __init__(self, root: Path) -> None:
@@ -115,12 +128,13 @@ def _names() -> re.Pattern[str]:
     return re.compile("|".join(fnmatch.translate(glob) for one in sidecars() for glob in one.globs))
 
 
-def _read(mine: list[Path], shared: list[Path], group: Group, folders: _Folders) -> Surroundings:
+def beside(group: Group, places: Whereabouts, folders: Folders) -> Surroundings:
+    """Read what stands in the folders of one run."""
     files: list[SettingsFile] = []
     notes: list[Note] = []
     taken: set[tuple[str, str]] = set()
     logs = {log.path for log in group.logs}
-    for place in mine:
+    for place in places.own:
         claimed = _claimed(folders.candidates(place), notes)
         for kind, path in _without_rivals(claimed, notes):
             key = (kind.kind, "" if kind.alternatives else path.name)
@@ -133,7 +147,7 @@ def _read(mine: list[Path], shared: list[Path], group: Group, folders: _Folders)
                 continue
             taken.add(key)
             files.append(SettingsFile(kind.kind, _origin(path, group), path, stated))
-    for place in shared:
+    for place in places.shared:
         if names := [path.name for _, path in _claimed(folders.candidates(place), [])]:
             text = f"several runs share this folder; its settings ({', '.join(names[:5])}) were given to none of them"
             notes.append(Note(level="info", text=text, file=str(place)))

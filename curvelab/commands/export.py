@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_runs
-from curvelab.commands.terminal import encodable, exit_code, print_result
+from curvelab.commands.terminal import exit_code, print_result
 from curvelab.model.errors import UsageError, did_you_mean
+from curvelab.model.strict_json import encodable, strict
 from curvelab.user_settings import Wishes, metrics_in, names_in, one_of, settle
 
 if TYPE_CHECKING:
@@ -164,7 +165,6 @@ def _as_jsonl(frame: pd.DataFrame) -> str:
 
     import orjson
 
-    from curvelab.model.result import strict
 
     if "wall_time" in frame:
         frame = frame.assign(wall_time=_times(frame, None))

@@ -12,10 +12,6 @@ from curvelab.report.plain import clean
 
 FOUND, WRONG_USE, SOME_UNREADABLE, NOTHING_READABLE, INTERNAL_ERROR, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
-def encodable(text: str) -> str:
-    """The text with lone surrogates (bytes of a file name that are no UTF-8) as U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
 
 def say(text: str) -> None:
     """One line to stderr."""
@@ -33,26 +29,10 @@ def print_result(text: str) -> None:
 
 
 def json_text(value: dict[str, Any]) -> str:
-    """Strict JSON in one line: NaN and infinities by their names, text that every parser accepts."""
-    import msgspec
+    """Strict JSON in one line, and a line feed."""
+    from curvelab.model.strict_json import encoded
 
-    from curvelab.model.result import strict
-
-    plain = strict(value)
-    try:
-        return msgspec.json.encode(plain).decode() + "\n"
-    except UnicodeEncodeError:
-        return msgspec.json.encode(_encodable_deep(plain)).decode() + "\n"
-
-
-def _encodable_deep(value: Any) -> Any:
-    if isinstance(value, str):
-        return encodable(value)
-    if isinstance(value, dict):
-        return {encodable(key): _encodable_deep(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_encodable_deep(item) for item in value]
-    return value
+    return encoded(value).decode() + "\n"
 
 
 def exit_code(readable: int, unreadable: int, failing: bool = False) -> int:

@@ -48,7 +48,7 @@ def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | 
         last_step=None if best is None else int(evals.step[-1]),
         perplexity=None if lowest is None or metric is None else perplexity(one.facts, metric, lowest),
         train_loss=level if math.isfinite(level) else None,
-        throughput=_throughput(one, spent.seconds, unit),
+        throughput=throughput(one, spent.seconds, unit),
         throughput_unit=unit,
         seconds=spent.seconds,
         gpu_hours=spent.gpu_hours,
@@ -58,7 +58,7 @@ def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | 
     )
 
 
-def _throughput(one: Entrant, seconds: float | None, unit: str) -> float | None:
+def throughput(one: Entrant, seconds: float | None, unit: str) -> float | None:
     """Tokens, samples or steps a second: the median of what was logged, else by steps over the run's own time."""
     for metric in SPEEDS[unit]:
         speed = one.facts.finite(metric)

@@ -13,7 +13,7 @@ import msgspec
 from curvelab.model.finding import Severity
 from curvelab.model.log import State
 from curvelab.model.note import Note
-from curvelab.model.result import strict
+from curvelab.model.strict_json import strict
 
 TrackedState = Literal["new", "worse", "known", "fixed", "muted"]
 Seen = Literal["new", "changed", "unchanged", "gone"]
@@ -90,6 +90,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     files       its log files, below the audited folder: a run whose place has changed is known by them
     checked     pattern -> status of its outcome: a finding is fixed only where its pattern could look
     diagnosis   the diagnosis as JSON, without curves
+    quiet_after a live run counts as over from this time on, if nothing more is written
     """
 
     run: AuditedRun
@@ -99,6 +100,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[FoundTonight, ...]
     checked: dict[str, str]
     diagnosis: msgspec.Raw
+    quiet_after: float | None = None
 
 
 class TrackedFinding(msgspec.Struct, frozen=True, kw_only=True):

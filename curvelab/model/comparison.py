@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from curvelab.model.result import SCHEMA, Diagnosis, strict
+from curvelab.model.result import SCHEMA, Diagnosis
+from curvelab.model.strict_json import strict
 
 if TYPE_CHECKING:
     import pandas as pd

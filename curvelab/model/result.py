@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from curvelab.model.finding import Change, Finding
 from curvelab.model.log import State
 from curvelab.model.note import Note
+from curvelab.model.strict_json import strict
 
 SCHEMA = 1
 Status = Literal["found", "clear", "not-applicable", "failed"]
@@ -208,16 +208,3 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         found = ", ".join(finding.pattern for finding in self.findings) or "no findings"
         return f"<Diagnosis of {self.name}: {self.verdict} ({found}; {self.points:,} points)>"
-
-
-def strict(value: Any) -> Any:
-    """Replace non-finite floats by their names, deeply: strict JSON has no NaN."""
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, dict):
-        return {str(key): strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
-    return value

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from curvelab.model.finding import Measured
-from curvelab.model.result import strict
+from curvelab.model.strict_json import strict
 from curvelab.report.plain import clean
 
 PERCENT = "\u202f%"  # a narrow space that does not break
