@@ -8,6 +8,7 @@
     result.verdict, result.findings
     both = curvelab.compare([run, other])        # which is better, is it real, where did they part
     both.table, both.settings, both.curves
+    night = curvelab.audit("outputs")            # all runs of a project: what is new since the last time
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ if TYPE_CHECKING:
     from curvelab.comparison import compare
     from curvelab.diagnosis import diagnose
     from curvelab.ingest import discover, load
+    from curvelab.model.audit import AuditResult
     from curvelab.model.comparison import Comparison
     from curvelab.model.errors import CurvelabError, UnreadableError, UsageError
     from curvelab.model.finding import Change, Finding, Fix
     from curvelab.model.options import Options
     from curvelab.model.result import Diagnosis, Outcome
     from curvelab.model.run import Curve, Run
+    from curvelab.nightly import audit
 
     __version__: str
 
 _HOMES = {
+    "audit": "curvelab.nightly",
+    "AuditResult": "curvelab.model.audit",
     "compare": "curvelab.comparison",
     "Comparison": "curvelab.model.comparison",
     "diagnose": "curvelab.diagnosis",
@@ -55,8 +60,8 @@ _SHOWN = {
 }
 
 __all__ = [
-    "Change", "Comparison", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
-    "UsageError", "__version__", "compare", "diagnose", "discover", "load",
+    "AuditResult", "Change", "Comparison", "Curve", "CurvelabError", "Diagnosis", "Finding", "Fix", "Options", "Outcome", "Run", "UnreadableError",
+    "UsageError", "__version__", "audit", "compare", "diagnose", "discover", "load",
 ]  # fmt: skip
 
 

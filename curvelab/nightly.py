@@ -87,7 +87,7 @@ def audit(
     """Go over all runs of a project: what is new, worse, known, fixed.
 
     path       folder of the project
-    history    file or URL of the history; None: `curvelab.db` in `pages`, else in <path>/reports/audit
+    history    file or URL of the history; None: `curvelab.db` in `pages`, else in reports/audit
     pages      folder in which the runs' own reports are drawn; None: none are
     policy     what is looked for, and what makes the audit fail
     accept     everything that is found is known from now on
@@ -97,7 +97,7 @@ def audit(
     Raises UnreadableError when there is no such folder, UsageError for a history that cannot be used.
     """
     root = Path(path)
-    folder = Path(pages) if pages is not None else root / "reports" / "audit"
+    folder = Path("reports/audit" if pages is None else pages)
     request = Request(
         root=root,
         history=folder / DATABASE if history is None else history,

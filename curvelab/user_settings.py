@@ -15,6 +15,7 @@
     share = 0.9
     [metrics]
     valid_mse = "eval/loss"
+    [audit]                          # see curvelab.audit_settings
 
 Environment: CURVELAB_FORMAT, CURVELAB_OUTPUT, CURVELAB_FAIL_ON, CURVELAB_SELECT, CURVELAB_IGNORE, CURVELAB_CONFIG,
 CURVELAB_GPUS, CURVELAB_GPU_PRICE.
@@ -32,8 +33,9 @@ from curvelab.model.options import NUMBERS, Options, check_number
 
 FORMATS = ("html", "text", "json", "md")
 FAIL_ON = ("never", "info", "warning", "critical")
+# audit: read by curvelab.audit_settings, and only by the audit
 KEYS = (
-    "format", "output", "fail-on", "select", "ignore", "thresholds", "metrics", "gpus", "gpu-price", "patience", "min-gain",
+    "format", "output", "fail-on", "select", "ignore", "thresholds", "metrics", "gpus", "gpu-price", "patience", "min-gain", "audit",
 )  # fmt: skip
 FILES = ("curvelab.toml", "pyproject.toml")
 LARGEST = 1024**2  # bytes of a settings file
@@ -55,6 +57,7 @@ class Wishes:
     gpu_price: float | None = None
     patience: int | None = None
     min_gain: float | None = None
+    audit: Mapping[str, Any] = field(default_factory=dict)
 
     def error(self, text: str) -> UsageError:
         """A UsageError that names the place."""
@@ -268,6 +271,7 @@ def _from_table(origin: str, table: Mapping[str, Any]) -> Wishes:
             for pattern, values in _tables(place, table, "thresholds").items()
         },
         metrics=_metrics(place, table),
+        audit=_table_of(place, table, "audit"),
         **{name: table.get(name.replace("_", "-")) for name in NUMBERS},
     )
 
@@ -300,6 +304,13 @@ def _number(place: Wishes, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise place.error(f"{key} takes a number, not {value!r}")
     return float(value)
+
+
+def _table_of(place: Wishes, table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise place.error(f"{key} takes a table, [{key}]")
+    return value
 
 
 def _metrics(place: Wishes, table: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -16,14 +17,12 @@ def edition() -> str:
 
     The version number is not enough: it stays the same in a checkout that moves on.
     """
-    import hashlib
-
     package = Path(__file__).parents[1]
-    told = []
-    for path in sorted(package.rglob("*")):
-        if path.suffix in _SUFFIXES:
-            told.append(f"{path.relative_to(package).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}")
-    for group in GROUPS:
-        for plugin in sorted(entry_points(group=group), key=lambda one: one.value):
-            told.append(f"{group}\0{plugin.value}\0{plugin.dist.version if plugin.dist else ''}")
-    return digest(told)
+    sources = [path for path in sorted(package.rglob("*")) if path.suffix in _SUFFIXES]
+    told = [f"{path.relative_to(package).as_posix()}\0{_hash(path)}" for path in sources]
+    plugins = sorted((group, one.value, one.dist.version if one.dist else "") for group in GROUPS for one in entry_points(group=group))
+    return digest([*told, *map("\0".join, plugins)])
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -42,7 +42,7 @@ def record_of(
     key, rule, page, live   as in AuditedRun; signature, causes, quiet_after as in RunRecord
     """
     plain = diagnosis.to_dict()
-    plain["series"] = {}
+    del plain["series"]
     return RunRecord(
         run=_row(run, diagnosis, options, key, live, rule, page),
         signature=signature,

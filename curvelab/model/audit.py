@@ -6,13 +6,14 @@ one file holds several ("outputs/a", "mlflow.db#3f2a"); it is the same on every 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from curvelab.model.finding import Severity
 from curvelab.model.log import State
 from curvelab.model.note import Note
+from curvelab.model.result import SCHEMA
 from curvelab.model.strict_json import strict
 
 TrackedState = Literal["new", "worse", "known", "fixed", "muted"]
@@ -224,6 +225,32 @@ class AuditResult(msgspec.Struct, frozen=True, kw_only=True):
         del plain["diagnoses"]
         result: dict[str, Any] = strict(plain)
         return result
+
+    def document(self) -> dict[str, Any]:
+        """The JSON contract: schema, curvelab, runs, errors, audit. `audit` has the findings by their states."""
+        audit = self.to_dict()
+        findings = audit.pop("findings")
+        states: dict[str, Any] = {state: [] for state in get_args(TrackedState)}
+        for one in findings:
+            states[one["state"]].append(one)
+        keys = {seen: [run.key for run in self.runs if run.seen == seen] for seen in get_args(Seen)}
+        told = {f"{seen}_runs": keys[seen] for seen in ("new", "changed", "gone")}
+        running = [run.key for run in self.runs if run.live]
+        errors = audit.pop("errors")
+        return {
+            "schema": SCHEMA,
+            "curvelab": self.version,
+            "runs": [msgspec.json.decode(diagnosis) for diagnosis in self.diagnoses.values()],
+            "errors": errors,
+            "audit": {**states, **told, "running_runs": running, "unreadable": errors, **audit},
+        }
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> AuditResult:
+        """The result of a `document`, without the diagnoses: the page is drawn from it."""
+        audit = dict(document["audit"])
+        findings = [one for state in get_args(TrackedState) for one in audit.pop(state, ())]
+        return cls.from_dict({**audit, "findings": findings, "errors": document.get("errors", ())})
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> AuditResult:

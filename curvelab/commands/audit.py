@@ -1,0 +1,263 @@
+"""curvelab audit: all runs of a project, what is new in them since the last time, and whom to tell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curvelab.commands.inputs import Config, Metric, output_file
+from curvelab.commands.pages import is_page, write_file
+from curvelab.commands.terminal import NOTHING_READABLE, exit_code, json_text, print_result, say
+from curvelab.model.errors import UsageError
+from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, settle, thresholds_in
+
+if TYPE_CHECKING:
+    from curvelab.audit_settings import AuditSettings
+    from curvelab.model.audit import AuditResult
+    from curvelab.nightly import Request
+
+DEFAULT_FOLDER = Path("reports/audit")
+PAGE = "index.html"
+PIPED_WIDTH = 100  # columns of a text that goes to no terminal
+
+
+def audit(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the project: all runs below it.")],
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="html|text|json|md", help="html (default) writes pages, the others print."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="PATH", help="html: a folder (default reports/audit); else a file.")
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="never|LEVEL|new-LEVEL", help="Exit 1 for such findings; LEVEL is warning or critical (default new-critical)."),
+    ] = None,
+    accept_current: Annotated[
+        bool, typer.Option("--accept-current", help="Take everything that is found as known: tell of what comes after.")
+    ] = False,
+    history: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="The history (default: curvelab.db beside the pages), or postgresql://…")
+    ] = None,
+    project: Annotated[str | None, typer.Option(metavar="NAME", help="Its name in the history (default: the path of DIR).")] = None,
+    notify: Annotated[list[str] | None, typer.Option(metavar="URL", help="Tell an apprise target: slack://…, mailto://… Repeatable.")] = None,
+    notify_on: Annotated[str | None, typer.Option(metavar="info|warning|critical", help="From which severity on (default warning).")] = None,
+    ping: Annotated[str | None, typer.Option(metavar="URL", help="A dead-man's switch, called at the end.")] = None,
+    link: Annotated[str | None, typer.Option(metavar="URL", help="Where the pages can be seen, for links in messages.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, too.")] = None,
+    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0, too.")] = None,
+    github: Annotated[
+        bool | None, typer.Option("--github/--no-github", help="Step summary and annotations (default: inside GitHub Actions).")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", help="Processes (default: one for each core).")] = None,
+    live_minutes: Annotated[
+        float | None, typer.Option(metavar="N", help="A run without news for as long is over (default 60).")
+    ] = None,
+    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these only.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable.")
+    ] = None,
+    metric: Metric = None,
+    gpus: Annotated[int | None, typer.Option(metavar="N", help="GPUs of each run; wins over the logs.")] = None,
+    gpu_price: Annotated[float | None, typer.Option(metavar="X", help="Price of one GPU for an hour.")] = None,
+    config: Config = None,
+) -> None:
+    """All runs of a project: what is new since the last audit, in a page that a team keeps open."""
+    from curvelab.audit_settings import AuditWishes, settled
+
+    flags = Wishes(
+        format=format_, output=output, select=names_in(select), ignore=names_in(ignore),
+        thresholds=thresholds_in(set_), metrics=metrics_in(metric), gpus=gpus, gpu_price=gpu_price,
+    )  # fmt: skip
+    # an audit has levels of its own: new-critical
+    settings = settle(flags, config, {k: v for k, v in os.environ.items() if k != "CURVELAB_FAIL_ON"}, Path())
+    wishes = AuditWishes(
+        history=history, project=project, fail_on=fail_on, notify=tuple(notify) if notify else None, notify_on=notify_on,
+        ping=ping, link=link, live_minutes=live_minutes, jobs=jobs,
+    )  # fmt: skip
+    file = settings.places[-1]
+    asked = settled(wishes, os.environ, file.audit, file.origin, settings.options)
+    settings.check_patterns()
+    place = _Place(settings, output)
+    for name in asked.missing:
+        say(f"curvelab: the environment variable {name} is not set; nobody is told by it")
+    _ping(asked.ping, None)
+    try:
+        result = _audited(_request(folder, settings, asked, place, accept_current))
+        _write(result, place, asked, junit, sarif)
+        _tell(result, asked, github)
+    except BaseException:
+        _ping(asked.ping, False)
+        raise
+    code = exit_code(_readable(result), len(result.errors), bool(result.failing))
+    _ping(asked.ping, code != NOTHING_READABLE)
+    raise typer.Exit(code)
+
+
+class _Place:
+    """Where the result goes: a folder of pages, a file, or stdout. Raises UsageError before any log is read."""
+
+    def __init__(self, settings: UserSettings, given: str | None) -> None:
+        self.format = settings.format
+        self.file: Path | None = None
+        self.folder = DEFAULT_FOLDER
+        if self.format != "html":
+            self.file = output_file(settings.output) if settings.output else None
+            return
+        if given is not None:
+            self.folder = Path(given)
+        elif settings.output is not None:
+            self.folder = Path(settings.output) / DEFAULT_FOLDER.name  # the folder of all reports: an audit has one in it
+        if is_page(self.folder) or self.folder.is_file():
+            raise UsageError(f"-o {self.folder}: an audit writes several pages; name a folder")
+
+    @property
+    def pages(self) -> Path | None:
+        return self.folder if self.format == "html" else None
+
+
+def _request(folder: str, settings: UserSettings, asked: AuditSettings, place: _Place, accept: bool) -> Request:
+    from curvelab.nightly import DATABASE, Request, cores
+
+    return Request(
+        root=Path(folder),
+        history=asked.history or place.folder / DATABASE,
+        pages=place.pages,
+        policy=asked.policy,
+        metric_names=settings.metrics,
+        project=asked.project,
+        passed_over=(place.folder,),
+        processes=asked.jobs or cores(),
+        quiet=asked.quiet,
+        accept=accept,
+    )
+
+
+def _audited(request: Request) -> AuditResult:
+    from curvelab.nightly import audited
+
+    with _bar() as tick:
+        result = audited(request, tick)
+    for error in result.errors:
+        say(f"{error.path}: {error.message}")
+    for remark in result.remarks:
+        say(str(remark))
+    return result
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, on a terminal only, gone afterwards."""
+
+    if not sys.stderr.isatty():
+        yield lambda what, done, all_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bars: dict[str, Any] = {}
+
+        def tick(what: str, done: int, all_: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=all_)
+            progress.update(bars[what], completed=done)
+
+        yield tick
+
+
+def _write(result: AuditResult, place: _Place, asked: AuditSettings, junit: Path | None, sarif: Path | None) -> None:
+    """The result in the format that was asked for, and the files for machines."""
+    if junit is not None:
+        from curvelab.report.audited.junit import junit as as_junit
+
+        write_file(junit, as_junit(result))
+    if sarif is not None:
+        from curvelab.report.audited.sarif import sarif as as_sarif
+
+        write_file(sarif, json_text(as_sarif(result)))
+    if place.format == "html":
+        from curvelab.report.audited.page import page
+
+        write_file(place.folder / PAGE, page(result))
+        print_result(f"{_text(result, to_stdout=True)}-> {place.folder / PAGE}")
+        return
+    text = {
+        "json": lambda: json_text(result.document()),
+        "text": lambda: _text(result, place.file is None),
+        "md": lambda: _markdown(result, asked.link),
+    }[place.format]()
+    if place.file is None:
+        print_result(text)
+    else:
+        write_file(place.file, text)
+
+
+def _text(result: AuditResult, to_stdout: bool) -> str:
+    import shutil
+
+    from curvelab.report.audited.text import plain, show
+
+    if to_stdout and sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        with console.capture() as captured:
+            show(result, console)
+        return captured.get()
+    return plain(result, shutil.get_terminal_size((PIPED_WIDTH, 40)).columns if "COLUMNS" in os.environ else PIPED_WIDTH)
+
+
+def _markdown(result: AuditResult, link: str) -> str:
+    from curvelab.report.audited.markdown import markdown
+
+    return markdown(result, link)
+
+
+def _tell(result: AuditResult, asked: AuditSettings, github: bool | None) -> None:
+    """Messages to people, and GitHub's summary. What fails here is a warning."""
+    from curvelab.telling import tell
+
+    for failure in tell(result, asked.policy, asked.notify_on, asked.link):
+        say(f"curvelab: could not notify {failure.target}: {failure.reason}")
+    inside = os.environ.get("GITHUB_ACTIONS") == "true"
+    if inside if github is None else github:
+        from curvelab.report.audited.github import annotations, summary
+
+        for line in annotations(result):
+            print(line, file=sys.stderr)
+        place = os.environ.get("GITHUB_STEP_SUMMARY")
+        if place:
+            _append(Path(place), summary(result, asked.link))
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    except OSError as error:
+        say(f"curvelab: {path}: the step summary cannot be written ({error.strerror or error})")
+
+
+def _ping(url: str | None, ok: bool | None) -> None:
+    """Tell a dead-man's switch that the audit begins (None), or how it ended: findings are no failure of the audit."""
+    if url:
+        from curvelab.notify import ping
+
+        failure = ping(url, ok)
+        if failure is not None:
+            say(f"curvelab: could not ping {failure.target}: {failure.reason}")
+
+
+def _readable(result: AuditResult) -> int:
+    """Runs that were read; a folder without any is as unreadable as a file that is no log."""
+    return sum(run.seen != "gone" for run in result.runs)
