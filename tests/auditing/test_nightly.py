@@ -1,0 +1,260 @@
+"""Nights over a project: what is new, known, worse, fixed; what is looked at again; what a kill leaves behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from auditing.projects import DAY, NOW, broken, healthy, overfitted, put, unfinished
+
+from curvelab import nightly
+from curvelab.auditing.policies import Policy, Rule
+from curvelab.ingest import gather
+from curvelab.model.audit import AuditResult
+from curvelab.model.errors import UnreadableError
+from curvelab.model.options import Options
+from curvelab.nightly import Request, audited
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 12345\n"  # a log that was never fetched
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    put(root, "good", healthy(1))
+    put(root, "over", overfitted(2))
+    put(root, "nan", broken(3))
+    return root
+
+
+@pytest.fixture
+def request_for(tmp_path: Path, project: Path):
+    """A request for the project on the night so many days after the first one."""
+
+    def make(night: float = 0, **told) -> Request:
+        return replace(Request(root=project, history=tmp_path / "h.db", now=NOW + night * DAY), **told)
+
+    return make
+
+
+def states(result: AuditResult) -> dict[tuple[str, str], str]:
+    return {(one.run, one.pattern): one.state for one in result.findings}
+
+
+def test_two_nights(request_for):
+    first, second = audited(request_for()), audited(request_for(1))
+    assert {run.key: run.verdict for run in first.runs} == {"good": "healthy", "over": "overfitting", "nan": "non-finite"}
+    assert states(first) == {("over", "overfitting"): "new", ("nan", "non-finite"): "new"}
+    assert [one.run for one in first.failing] == ["nan"]
+    assert (first.number, first.previous, first.diagnosed) == (1, None, 3)
+    assert {run.seen for run in first.runs} == {"new"}
+    assert set(states(second).values()) == {"known"}
+    assert (second.number, second.previous, second.diagnosed, second.failing) == (2, NOW, 0, ())
+    assert {run.seen for run in second.runs} == {"unchanged"}
+    assert [one.first_seen for one in second.findings] == [NOW, NOW]
+
+
+def test_nothing_is_opened_when_nothing_has_changed(request_for, monkeypatch):
+    audited(request_for())
+    monkeypatch.setattr(nightly, "take", lambda *args, **told: pytest.fail("logs were read again"))
+    assert audited(request_for(1)).diagnosed == 0
+
+
+def test_only_what_has_changed_is_looked_at_again(project, request_for):
+    audited(request_for())
+    put(project, "good", overfitted(1), age=-DAY)
+    put(project, "later", healthy(5), age=-DAY)
+    second = audited(request_for(2))
+    assert second.diagnosed == 2
+    assert {run.key: run.seen for run in second.runs} == {
+        "good": "changed", "later": "new", "over": "unchanged", "nan": "unchanged",
+    }  # fmt: skip
+    assert states(second)["good", "overfitting"] == "new"
+    assert states(second)["over", "overfitting"] == "known"
+
+
+def test_the_same_runs_as_a_post_mortem(project, request_for):
+    found = {(run.id, run.name) for run in gather([project]).runs}
+    told = {(json.loads(bytes(text))["id"], json.loads(bytes(text))["name"]) for text in audited(request_for()).diagnoses.values()}
+    assert told == found
+
+
+def test_a_finding_that_is_gone_is_fixed_once(project, request_for):
+    audited(request_for())
+    put(project, "over", healthy(2), age=-DAY)
+    fixed = next(one for one in audited(request_for(2)).findings if one.run == "over")
+    assert (fixed.state, fixed.was) == ("fixed", "its log has changed")
+    assert ("over", "overfitting") not in states(audited(request_for(3)))
+    put(project, "over", overfitted(2), age=-3 * DAY)
+    assert states(audited(request_for(4)))["over", "overfitting"] == "new"
+
+
+def test_a_pattern_that_is_no_longer_looked_for_is_not_fixed(request_for):
+    audited(request_for())
+    second = audited(request_for(1, policy=Policy(Options(ignore=("overfitting",)))))
+    assert states(second).get(("over", "overfitting")) in (None, "known")
+    assert second.diagnosed == 3
+
+
+def test_a_run_that_is_gone_is_not_fixed(project, request_for):
+    audited(request_for())
+    shutil.rmtree(project / "over")
+    second = audited(request_for(1))
+    assert {run.key: run.seen for run in second.runs}["over"] == "gone"
+    assert ("over", "overfitting") not in states(second)
+    assert "over" not in {run.key for run in audited(request_for(2)).runs}
+    put(project, "over", overfitted(2))
+    assert states(audited(request_for(3)))["over", "overfitting"] == "known"
+
+
+def test_a_run_that_cannot_be_read_costs_no_other(project, request_for):
+    audited(request_for())
+    log = project / "over" / "trainer_state.json"
+    log.write_text(LFS)
+    second = audited(request_for(1))
+    assert {Path(error.path).parent.name for error in second.errors} == {"over"}
+    assert [run.key for run in second.runs if run.seen == "gone"] == []
+    assert "fixed" not in states(second).values()
+    third = audited(request_for(2))
+    assert third.errors == second.errors, "an unreadable file is told every night, also when nothing is read"
+
+
+def test_a_live_run_is_provisional(project, request_for):
+    put(project, "live", unfinished(overfitted(7), 4000), age=60)
+    first = audited(request_for())
+    live = next(run for run in first.runs if run.key == "live")
+    found = next(one for one in first.findings if one.run == "live" and one.pattern == "overfitting")
+    assert live.live and live.state == "running"
+    assert (found.state, found.provisional, found.counts) == ("new", True, False)
+    second = audited(request_for(1))
+    run = next(run for run in second.runs if run.key == "live")
+    final = next(one for one in second.findings if one.run == "live" and one.pattern == "overfitting")
+    assert not run.live and run.state != "running"
+    assert (final.state, final.provisional, final.counts) == ("new", False, True)
+    assert second.diagnosed == 1
+
+
+def test_a_critical_finding_of_a_live_run_counts(project, request_for):
+    put(project, "live", unfinished(broken(7), 4000), age=60)
+    result = audited(request_for())
+    assert ("live", True) in {(one.run, one.provisional) for one in result.failing}
+
+
+def test_times_in_the_log_are_believed_before_those_of_the_files(project, request_for):
+    """A copy makes every file new: a run whose log ended long ago is not running."""
+    rows = ["step,loss,time"] + [f"{step},{3 - step / 400},{NOW - 30 * DAY + 60 * step}" for step in range(1, 200)]
+    (project / "copied").mkdir()
+    (project / "copied" / "metrics.csv").write_text("\n".join(rows))
+    run = next(run for run in audited(request_for(now=None)).runs if run.key.startswith("copied"))
+    assert run.ended is not None and run.ended < NOW - 29 * DAY, "the log's times were read"
+    assert not run.live
+
+
+def test_accepting_what_is_there(request_for):
+    first = audited(request_for(accept=True))
+    assert first.accepted and first.failing == () and first.told == ()
+    assert set(states(audited(request_for(1))).values()) == {"known"}
+
+
+def test_a_rule_holds_for_its_runs(project, request_for):
+    rule = Rule("lenient", runs=("ov*",), ignore=("overfitting",))
+    policy = Policy(rules=(rule, Rule("strict", runs=("*",), fail_on="new-warning")))
+    result = audited(request_for(policy=policy))
+    assert ("over", "overfitting") not in states(result)
+    assert {run.key: run.rule for run in result.runs} == {"good": "strict", "over": "lenient", "nan": "strict"}
+
+
+def test_a_rule_that_asks_for_a_setting(project, request_for):
+    put(project, "tiny", overfitted(4), settings={"model_type": "llama", "vocab_size": 100})
+    policy = Policy(rules=(Rule("llamas", where={"model_type": ("lla*",)}, fail_on="new-warning"),))
+    result = audited(request_for(policy=policy))
+    assert {one.run for one in result.failing} == {"tiny", "nan"}
+
+
+def test_thresholds_of_a_rule(project, request_for):
+    policy = Policy(rules=(Rule("patient", runs=("over",), thresholds={"overfitting": {"rise": 0.9}}),))
+    assert ("over", "overfitting") not in states(audited(request_for(policy=policy)))
+
+
+def test_reports_of_runs_with_findings(tmp_path, project, request_for):
+    pages = tmp_path / "pages"
+    first = audited(request_for(pages=pages))
+    drawn = {run.key: run.page for run in first.runs}
+    assert drawn["good"] is None
+    assert "Overfitting" in (pages / drawn["over"]).read_text()
+    (pages / drawn["over"]).unlink()
+    second = audited(request_for(1, pages=pages))
+    assert (second.diagnosed, (pages / drawn["over"]).is_file()) == (1, True)
+    assert set(states(second).values()) == {"known"}
+
+
+def test_what_was_judged_before_a_kill_is_kept(request_for, monkeypatch):
+    """The run of the first night dies before its findings are settled: nothing is judged twice, and all of it is new."""
+
+    def die(*args, **told):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(nightly.History, "settle", die)
+        with pytest.raises(KeyboardInterrupt):
+            audited(request_for())
+    result = audited(request_for(1))
+    assert (result.number, result.diagnosed) == (1, 0)
+    assert set(states(result).values()) == {"new"}
+
+
+def test_a_run_whose_place_changes_keeps_its_findings(tmp_path):
+    """One checkpoint alone is a run at its own folder; with a second one the run is the folder above."""
+    root = tmp_path / "project"
+    state = overfitted(2)
+    put(root, "a/checkpoint-600", state)
+    first = audited(Request(root=root, history=tmp_path / "h.db", now=NOW))
+    put(root, "a", state)
+    second = audited(Request(root=root, history=tmp_path / "h.db", now=NOW + DAY))
+    assert len(first.runs) == len(second.runs) == 1
+    assert set(states(second).values()) == {"known"}
+    assert [run.seen for run in second.runs] == ["changed"]
+
+
+def test_a_new_edition_looks_at_everything_again(request_for, monkeypatch):
+    audited(request_for())
+    monkeypatch.setattr(nightly, "edition", lambda: "another")
+    second = audited(request_for(1))
+    assert second.diagnosed == 3
+    assert set(states(second).values()) == {"known"}
+    assert {run.seen for run in second.runs} == {"unchanged"}
+
+
+def test_in_two_processes_as_in_one(tmp_path):
+    root = tmp_path / "project"
+    for i in range(20):
+        put(root, f"run{i}", (healthy, overfitted, broken)[i % 3](i))
+    (root / "bad").mkdir()
+    (root / "bad" / "trainer_state.json").write_text(LFS)
+    results = [audited(Request(root=root, history=tmp_path / f"{n}.db", now=NOW, processes=n)) for n in (1, 2)]
+    one, two = (result.to_dict() for result in results)
+    assert one == two
+    assert (len(one["runs"]), len(one["errors"])) == (20, 1)
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(UnreadableError, match="no such folder"):
+        audited(Request(root=tmp_path / "absent", history=tmp_path / "h.db"))
+
+
+def test_an_empty_project(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = audited(Request(root=tmp_path / "empty", history=tmp_path / "h.db", now=NOW))
+    assert (result.runs, result.findings, result.errors) == ((), (), ())
+
+
+def test_the_document_draws_the_same_result(request_for):
+    result = audited(request_for())
+    document = json.loads(json.dumps(result.document(), allow_nan=False))
+    assert AuditResult.from_document(document).to_dict() == result.to_dict()
+    assert {run["verdict"] for run in document["runs"]} == {"healthy", "overfitting", "non-finite"}
+    assert "series" not in document["runs"][0]
+    assert [one["pattern"] for one in document["audit"]["new"]] == [one.pattern for one in result.of("new")]
