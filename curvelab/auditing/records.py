@@ -49,22 +49,23 @@ def record_of(
         causes=dict(causes),
         quiet_after=quiet_after,
         files=tuple(sorted({below(log.path, root) for log in run.logs})),
-        findings=tuple(found_tonight(finding) for finding in diagnosis.findings),
+        findings=tuple(found_tonight(finding, run) for finding in diagnosis.findings),
         checked={outcome.pattern: outcome.status for outcome in diagnosis.outcomes},
         diagnosis=msgspec.Raw(encoded(plain)),
     )
 
 
-def found_tonight(finding: Finding) -> FoundTonight:
-    """A finding without what only its report needs."""
+def found_tonight(finding: Finding, run: Run) -> FoundTonight:
+    """A finding without what only its report needs. One of no certain steps is one of the whole run."""
+    start, end = finding.start_step, finding.end_step
     return FoundTonight(
         pattern=finding.pattern,
         severity=finding.severity,
         confidence=finding.confidence,
         metric=finding.metric,
         headline=finding.headline,
-        start_step=finding.start_step,
-        end_step=finding.end_step,
+        start_step=(run.first_step or 0) if start is None else start,
+        end_step=(run.last_step or 0) if end is None else end,
         excess=_excess(finding),
         fix=next((fix.title for fix in finding.fixes), ""),
     )
