@@ -55,11 +55,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 def targets(flags: Sequence[str], settings: Sequence[str], environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """Whom to tell: the flags, without any CURVELAB_NOTIFY of the environment, without that the settings; each once.
 
-    A CURVELAB_NOTIFY that is set to nothing means nobody.
+    A CURVELAB_NOTIFY that is empty is as good as none: a secret of GitHub that is not there is an empty variable.
     """
-    if flags:
-        return tuple(dict.fromkeys(flags))
-    return tuple(dict.fromkeys(environ[VARIABLE].split() if VARIABLE in environ else settings))
+    return tuple(dict.fromkeys(flags or environ.get(VARIABLE, "").split() or settings))
 
 
 def send(
