@@ -1,10 +1,10 @@
 """What the user asked of an audit, and where: flags before environment before the [audit] table of curvelab.toml.
 
     [audit]
-    history = "reports/audit/curvelab.db"     # a file, or postgresql://…; "env:NAME" takes it from the environment
+    history = "reports/audit/curvelab.db"     # a file, or postgresql://…
     project = "llama"                         # its name in the history; default: the absolute path of the folder
     fail-on = "new-critical"                  # never, info, warning, critical, new-warning
-    notify = ["env:SLACK_URL"]                # apprise URLs
+    notify = ["env:SLACK_URL"]                # apprise URLs; "env:NAME" takes one from the environment: no secret in a file
     notify-on = "warning"                     # the least severity that people are told of
     ping = "env:PING_URL"                     # a dead-man's switch: called at the end of each audit
     link = "https://pages.example/audit/"     # where the pages can be seen, for links in messages
@@ -37,12 +37,12 @@ from curvelab.knowledge.setting_names import KNOWN
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.model.finding import SEVERITIES, Severity
 from curvelab.model.options import Options
+from curvelab.secret_urls import resolved
 
 KEYS = ("history", "project", "fail-on", "notify", "notify-on", "ping", "link", "live-minutes", "jobs", "rules")
 RULE_KEYS = ("name", "runs", "where", "fail-on", "fail", "select", "ignore", "notify", "thresholds")
 MOST_JOBS = 1024
 LONGEST_QUIET = 60 * 24 * 30  # minutes
-REFERENCE = "env:"  # a value that begins so is the name of an environment variable: secrets stay out of files
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class AuditWishes:
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """The settings of one audit, after precedence."""
+    """The settings of one audit, after precedence. Addresses that people are told by may still be `env:NAME`."""
 
     policy: Policy
     history: str | None
@@ -72,7 +72,6 @@ class AuditSettings:
     link: str
     quiet: float
     jobs: int | None
-    missing: tuple[str, ...]
 
 
 def settled(
@@ -91,11 +90,11 @@ def settled(
     def first(name: str) -> Any:
         return next((value for place in places if (value := getattr(place, name)) is not None), None)
 
-    missing: list[str] = []
-    rules = tuple(_rule(_Table(one, f"{origin}: rule {number}"), number, environment, missing) for number, one in enumerate(_rules(known), start=1))
+    rules = tuple(_rule(_Table(one, f"{origin}: rule {number}"), number) for number, one in enumerate(_rules(known), start=1))
     _distinct(rules, origin)
-    notify = resolved(first("notify") or (), environment, missing)
-    policy = Policy(options, rules, _choice("fail-on", first("fail_on") or DEFAULT_FAIL_ON, FAIL_ON), notify)
+    fail_on = _choice("fail-on", first("fail_on") or DEFAULT_FAIL_ON, FAIL_ON)
+    policy = Policy(options, rules, fail_on, first("notify") or ())
+    history = first("history")
     quiet = first("live_minutes")
     if quiet is not None and not 0 < quiet <= LONGEST_QUIET:
         raise UsageError(f"live-minutes takes a number above 0, up to {LONGEST_QUIET:,}, not {quiet!r}")
@@ -105,32 +104,14 @@ def settled(
     severity = _choice("notify-on", first("notify_on") or "warning", SEVERITIES)
     return AuditSettings(
         policy=policy,
-        history=_one(first("history"), environment, missing),
+        history=resolved(history, environment) if history else None,
         project=first("project") or "",
         notify_on=severity,  # type: ignore[arg-type]
-        ping=_one(first("ping"), environment, missing),
+        ping=first("ping"),
         link=first("link") or "",
         quiet=60.0 * (60 if quiet is None else quiet),
         jobs=jobs,
-        missing=tuple(dict.fromkeys(missing)),
     )
-
-
-def resolved(values: Iterable[str], environment: Mapping[str, str], missing: list[str]) -> tuple[str, ...]:
-    """The values, those that name an environment variable filled in; names of absent ones are added to `missing`."""
-    found: list[str] = []
-    for value in values:
-        if not value.startswith(REFERENCE):
-            found.append(value)
-        elif environment.get(value.removeprefix(REFERENCE)):
-            found += environment[value.removeprefix(REFERENCE)].split()
-        else:
-            missing.append(value.removeprefix(REFERENCE))
-    return tuple(found)
-
-
-def _one(value: str | None, environment: Mapping[str, str], missing: list[str]) -> str | None:
-    return next(iter(resolved([value] if value else (), environment, missing)), None)
 
 
 def _choice(key: str, value: str, allowed: Iterable[str]) -> str:
@@ -211,7 +192,7 @@ def _rules(table: _Table) -> list[Mapping[str, Any]]:
     return rules
 
 
-def _rule(table: _Table, number: int, environment: Mapping[str, str], missing: list[str]) -> Rule:
+def _rule(table: _Table, number: int) -> Rule:
     table.check(RULE_KEYS)
     name = table.word("name") or f"rule {number}"
     table.origin = f'{table.origin} ("{name}")' if "name" in table.values else table.origin
@@ -226,7 +207,7 @@ def _rule(table: _Table, number: int, environment: Mapping[str, str], missing: l
             thresholds=_thresholds(table),
             fail_on=None if fail_on is None else _choice("fail-on", fail_on, FAIL_ON),
             fail=_patterns(table, "fail"),
-            notify=None if notify is None else resolved(notify, environment, missing),
+            notify=notify,
         )
     except UsageError as error:
         text = str(error)

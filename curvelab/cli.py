@@ -27,6 +27,7 @@ COMMANDS = {
     "render": "The pages of a diagnosis that was saved as JSON.",
     "export": "The unified dataframe as csv, parquet or jsonl.",
     "inspect": "What was recognised: files, metrics, points, damage.",
+    "recipe": "The audit every night: by cron, systemd or GitHub Actions.",
     "bench": "Score curvelab on your own labelled runs.",
     "explain": "The card of a pattern, or a table of all patterns.",
 }

@@ -87,12 +87,11 @@ def audit(
     asked = settled(wishes, os.environ, file.audit, file.origin, settings.options)
     settings.check_patterns()
     place = _Place(settings, output)
-    for name in asked.missing:
-        say(f"curvelab: the environment variable {name} is not set; nobody is told by it")
     _ping(asked.ping, None)
     try:
         result = _audited(_request(folder, settings, asked, place, accept_current))
-        _write(result, place, asked, junit, sarif)
+        _write(result, place, asked.link)
+        _write_for_machines(result, junit, sarif, github)
         _tell(result, asked, github)
     except BaseException:
         _ping(asked.ping, False)
@@ -175,8 +174,7 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         yield tick
 
 
-def _write(result: AuditResult, place: _Place, asked: AuditSettings, junit: Path | None, sarif: Path | None) -> None:
-    """The result in the format that was asked for, and the files for machines."""
+def _write_for_machines(result: AuditResult, junit: Path | None, sarif: Path | None, github: bool | None) -> None:
     if junit is not None:
         from curvelab.report.audited.junit import junit as as_junit
 
@@ -184,7 +182,12 @@ def _write(result: AuditResult, place: _Place, asked: AuditSettings, junit: Path
     if sarif is not None:
         from curvelab.report.audited.sarif import sarif as as_sarif
 
-        write_file(sarif, json_text(as_sarif(result)))
+        # GitHub knows neither suppressions nor baselines: there a muted finding would be an open alert
+        write_file(sarif, json_text(as_sarif(result, only_open=_in_github(github))))
+
+
+def _write(result: AuditResult, place: _Place, link: str) -> None:
+    """The result in the format that was asked for."""
     if place.format == "html":
         from curvelab.report.audited.page import page
 
@@ -194,7 +197,7 @@ def _write(result: AuditResult, place: _Place, asked: AuditSettings, junit: Path
     text = {
         "json": lambda: json_text(result.document()),
         "text": lambda: _text(result, place.file is None),
-        "md": lambda: _markdown(result, asked.link),
+        "md": lambda: _markdown(result, link),
     }[place.format]()
     if place.file is None:
         print_result(text)
@@ -229,23 +232,17 @@ def _tell(result: AuditResult, asked: AuditSettings, github: bool | None) -> Non
 
     for failure in tell(result, asked.policy, asked.notify_on, asked.link):
         say(f"curvelab: could not notify {failure.target}: {failure.reason}")
-    inside = os.environ.get("GITHUB_ACTIONS") == "true"
-    if inside if github is None else github:
-        from curvelab.report.audited.github import annotations, summary
+    if _in_github(github):
+        from curvelab.report.audited.github import annotations, append_summary, summary
 
         for line in annotations(result):
-            print(line, file=sys.stderr)
-        place = os.environ.get("GITHUB_STEP_SUMMARY")
-        if place:
-            _append(Path(place), summary(result, asked.link))
+            print(line, file=sys.stderr)  # GitHub reads both streams, and stdout may be JSON
+        if failed := append_summary(summary(result, asked.link)):
+            say(f"curvelab: {failed}")
 
 
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-    except OSError as error:
-        say(f"curvelab: {path}: the step summary cannot be written ({error.strerror or error})")
+def _in_github(asked: bool | None) -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true" if asked is None else asked
 
 
 def _ping(url: str | None, ok: bool | None) -> None:
