@@ -17,7 +17,7 @@ from curvelab.model.result import Diagnosis
 from curvelab.report import inlined, masked, numerals, places, wording
 from curvelab.report.drawn import Figure, drawn
 from curvelab.report.pictures import LOSS
-from curvelab.report.plain import clean, shortened
+from curvelab.report.plain import MOST_CHARACTERS, clean, shortened
 from curvelab.report.svg import sparkline
 
 MOST_NOTES = 60
@@ -122,7 +122,8 @@ def _hash_of(file: dict[str, Any]) -> str:
 
 def safe_address(href: str) -> str:
     """A relative address: percent-encoded, so that it can name a file but neither a scheme nor another host."""
-    return quote(re.sub("^/{2,}", "/", href).encode("utf-8", "replace"), safe="/._-~#")
+    encoded = quote(re.sub("^/{2,}", "/", href).encode("utf-8", "replace"), safe="/._-~#")
+    return encoded if len(encoded) <= MOST_CHARACTERS else ""  # a shortened one would lead elsewhere
 
 
 def _setting_row(entry: Any) -> tuple[str, str]:

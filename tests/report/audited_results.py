@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from curvelab.model.audit import AuditedRun, AuditResult, Departure, FoundTonight, TrackedFinding, TrackedState, Unread, Week
+from curvelab.model.audit import (
+    AuditedRun,
+    AuditResult,
+    Departure,
+    FoundTonight,
+    TrackedFinding,
+    TrackedState,
+    Unread,
+    Week,
+)
 from curvelab.model.finding import Severity
 from curvelab.model.note import Note
 
@@ -36,8 +46,8 @@ KINDS = (
     Kind("clip-saturation", "warning", "train/grad_norm", "94 % of the gradient norms after step {step} were clipped", "raise max_grad_norm from 1 to 4.4"),
     Kind("non-finite", "critical", "train/loss", "train/loss is NaN from step {step} on", "train in bfloat16 instead of float16"),
     Kind("plateau", "info", "train/loss", "train/loss fell by less than 0.1 % after step {step}", "end the run earlier"),
-    Kind("spikes", "warning", "train/loss", "7 spikes of train/loss, the highest 4.1 times the trend, the first at step {step}", "skip the batches that the spikes share"),
-    Kind("throughput-drop", "warning", "train/tokens_per_second", "train/tokens_per_second fell by 38 % after step {step}", "look at the data loader of the affected node"),
+    Kind("spikes", "warning", "train/loss", "7 spikes of train/loss, the first at step {step}", "skip the batches that the spikes share"),
+    Kind("throughput-drop", "warning", "train/tokens_per_second", "throughput fell by 38 % after step {step}", "look at the data loader of that node"),
     Kind("abrupt-end", "critical", "train/loss", "the log ends at step {step} of 10,000 planned steps", "resume from the last checkpoint"),
 )  # fmt: skip
 ROUND: tuple[TrackedState, ...] = ("new", "known", "known", "known", "muted", "known", "worse", "fixed", "known", "known")
@@ -107,18 +117,13 @@ def tracked(kind: Kind, key: str, name: str, state: TrackedState, step: int, liv
     fresh = state in ("new", "worse")
     told = fresh and (not live or kind.severity == "critical")
     return TrackedFinding(
-        fingerprint=f"{abs(hash_of(key + kind.pattern)):016x}"[:16], run=key, run_name=name, state=state,
+        fingerprint=sha256(f"{key} {kind.pattern}".encode("utf-8", "replace")).hexdigest()[:16], run=key, run_name=name, state=state,
         first_seen=TONIGHT if state == "new" else TONIGHT - 12 * DAY, last_seen=TONIGHT,
         was={"worse": "info" if kind.severity == "warning" else "warning", "fixed": "its log has changed"}.get(state, ""),
         provisional=live, muted_until="2026-12-01" if state == "muted" else None,
         mute_reason="the smaller batch is meant, see the plan of the ablation" if state == "muted" else "",
         counts=told, fails=told and kind.severity == "critical", page=page, **msgspec.structs.asdict(seen),
     )  # fmt: skip
-
-
-def hash_of(text: str) -> int:
-    """A number that is the same in every process."""
-    return int.from_bytes(text.encode("utf-8", "replace")[-7:].rjust(7, b"0"), "big") * 2_654_435_761 % (1 << 63)
 
 
 def known(one: TrackedFinding) -> TrackedFinding:

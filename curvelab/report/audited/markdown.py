@@ -15,14 +15,16 @@ from curvelab.report.page import safe_address
 
 LONGEST, SHORTEST = 240, 100  # characters of a headline, and where there is little room
 LIMIT = 4000  # characters that every chat takes
+MOST_OTHERS = 5  # fixed findings, unusual runs and unread inputs, each
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with its points, the most important first."""
+    """A heading with its points, the most important first, `most` of them."""
 
     title: str
     points: Sequence[str]
+    most: int = MOST_OTHERS
 
 
 def markdown(result: AuditResult, link: str = "", limit: int = LIMIT, only: Sequence[str] | None = None) -> str:
@@ -34,14 +36,15 @@ def markdown(result: AuditResult, link: str = "", limit: int = LIMIT, only: Sequ
     """
     answer = telling.answer(result, only)
     mark = f"{wording.SHAPES[answer.severity]} " if answer.severity else ""
-    head = [f"**{mark}{escaped(answer.title, 200)}**"]
-    if answer.sentence and only is None:
-        head += ["", escaped(answer.sentence, 600)]
+    title = [f"**{mark}{escaped(answer.title, 200)}**"]
+    sentence = ["", escaped(answer.sentence, 600)] if answer.sentence and only is None else []
     foot = ["", f"[All runs]({_page(link)})"] if link else []
     sections = _sections(result, link, only, LONGEST if limit >= LIMIT else SHORTEST)
-    room = limit - len("\n".join([*head, *foot])) - 2
-    text = "\n".join([*head, *_fitting(sections, room), *foot]) + "\n"
-    return text if len(text) <= limit else _shortest(answer.title, limit)
+    for head, end in (([*title, *sentence], foot), (title, foot), (title, [])):
+        room = limit - _length([*head, *end])
+        if room >= 0:
+            return "\n".join([*head, *_fitting(sections, room), *end]) + "\n"
+    return _shortest(answer.title, limit)
 
 
 def _sections(result: AuditResult, link: str, only: Sequence[str] | None, most: int) -> list[Section]:
@@ -59,6 +62,7 @@ def _sections(result: AuditResult, link: str, only: Sequence[str] | None, most: 
         Section(
             "What was found" if result.previous is None else "New and worse",
             [_finding(one, name(one.run, one, telling.name_of(one, names)), most) for one in told],
+            len(told),
         ),
         Section("Fixed", [f"{name(one.run, one, telling.name_of(one, names))}: {_fixed(one)}" for one in fixed]),
         Section(
@@ -80,27 +84,26 @@ def _fixed(one: TrackedFinding) -> str:
 
 
 def _fitting(sections: Sequence[Section], room: int) -> list[str]:
-    """As many points as there is room for, in their order; of each section how many are left out."""
+    """As many points as there is room for, in their order, and of each section how many are left out.
+
+    A section of which not one point fits is not there: the sentence before has its number.
+    """
     lines: list[str] = []
     for section in sections:
-        if not section.points:
-            continue
-        title, more = ["", f"**{section.title}**", ""], f"- and {count(len(section.points))} more"
-        used = _length(lines)
-        if used + _length([*title, more]) > room:
-            break
-        lines += title
-        shown = 0
-        for point in section.points:
-            line = f"- {point}"
-            rest = more if shown < len(section.points) - 1 else ""
-            if _length(lines) + _length([line, rest]) > room:
+        title = ["", f"**{section.title}**", ""]
+        kept: list[str] = []
+        for point in section.points[: section.most]:
+            left = len(section.points) - len(kept) - 1
+            if _length([*lines, *title, *kept, f"- {point}", _more(left)]) > room:
                 break
-            lines.append(line)
-            shown += 1
-        if shown < len(section.points):
-            lines.append(f"- and {count(len(section.points) - shown)} more")
+            kept.append(f"- {point}")
+        if kept:
+            lines += [*title, *kept, *filter(None, [_more(len(section.points) - len(kept))])]
     return lines
+
+
+def _more(left: int) -> str:
+    return f"- and {count(left)} more" if left else ""
 
 
 def _length(lines: Sequence[str]) -> int:

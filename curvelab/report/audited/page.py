@@ -62,6 +62,7 @@ def page(result: AuditResult) -> str:
         trend=trend(result.weeks),
         about=_about(result),
         in_full=IN_FULL,
+        half=IN_FULL // 2,
         most_listed=MOST_LISTED,
         letters={"critical": "c", "warning": "w", "info": "i", "healthy": "ok", "unknown": "u"},
         extra_style=inlined.source(environment, "audit.css"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -121,9 +121,9 @@ def table(result: AuditResult) -> Table:
     return Table(columns, rows, [(name, titles[name], there[name]) for name in verdicts], projects, rules)
 
 
-def _choices(names: object) -> list[tuple[str, int]]:
+def _choices(names: Iterable[str]) -> list[tuple[str, int]]:
     """The names that occur with their counts, without the empty one; none where there would be nothing to choose."""
-    often = Counter(names)  # type: ignore[arg-type]
+    often = Counter(names)
     return sorted((name, number) for name, number in often.items() if name)
 
 
@@ -151,12 +151,13 @@ def _about(run: AuditedRun, projects: bool) -> str:
 def _weight(one: TrackedFinding) -> int:
     """How much a finding matters for the order of the table: what is new before what is known."""
     state = {"new": 100, "worse": 100, "known": 10}.get(one.state, 0)
-    return state * 10 ** SEVERITIES.index(one.severity)
+    weight: int = state * 10 ** SEVERITIES.index(one.severity)
+    return weight
 
 
 def _findings(mine: Sequence[TrackedFinding]) -> list[tuple[str, str]]:
     """(worst severity, "2 new") of each state that a finding of this run is in."""
-    told = []
+    told: list[tuple[str, str]] = []
     for state in STATES:
         here = [one for one in mine if one.state == state]
         if here:

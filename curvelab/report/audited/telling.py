@@ -38,7 +38,7 @@ def answer(result: AuditResult, only: Sequence[str] | None = None) -> Answer:
         title = f"{there} in {among_runs} accepted as the state to start from"
         return Answer(title, "From now on only what is new or becomes worse is told.", None)
     if result.previous is None:
-        return _first(result, told, among_runs)
+        return _first(result, told, among(result.of("new", "worse", "known"), only), among_runs)
     where = f"in {among_runs} {since(result)}"
     if told:
         rest = (_fails(result), *_circumstances(result))
@@ -54,9 +54,10 @@ def _empty(result: AuditResult) -> Answer:
     return Answer("No run was found", f"There is no log of a training run below {clean(result.root, 300)}.", None)
 
 
-def _first(result: AuditResult, told: Sequence[TrackedFinding], among_runs: str) -> Answer:
+def _first(
+    result: AuditResult, told: Sequence[TrackedFinding], found: Sequence[TrackedFinding], among_runs: str
+) -> Answer:
     """The first audit has nothing to hold the runs against: everything is new, and that is no news."""
-    found = result.of("new", "worse", "known")
     if not found:
         return Answer(f"First audit: nothing found in {among_runs}", _sentences(_circumstances(result)), None)
     critical = sum(one.severity == "critical" for one in found)

@@ -15,38 +15,41 @@ from curvelab.report.plain import clean
 from curvelab.report.printer import Printer
 from curvelab.report.text import STYLES
 
-MOST_FINDINGS, MOST_FIXED, MOST_UNUSUAL, MOST_UNREAD = 5, 3, 3, 2  # so that all of it is some 40 lines at most
+# Findings, fixed ones, unusual runs, unread inputs: so many that all of it is some 40 lines at most.
+MOST, MOST_IF_NARROW = (5, 3, 2, 2), (3, 3, 2, 1)
+NARROW = 90  # columns
 
 
 def show(result: AuditResult, console: Console) -> None:
     """Print the summary of an audit, as wide as the console is."""
     printer, names = Printer(console), telling.names(result)
+    findings, fixes, departures, inputs = MOST if printer.width >= NARROW else MOST_IF_NARROW
     _head(result, printer)
     told = telling.ranked(result.told)
     if told:
         _title("What was found" if result.previous is None else "New and worse", printer)
-        for one in told[:MOST_FINDINGS]:
+        for one in told[:findings]:
             _finding(one, telling.name_of(one, names), printer)
-        _more(len(told) - MOST_FINDINGS, printer)
+        _more(len(told) - findings, printer)
     fixed = telling.ranked(result.of("fixed"))
     if fixed:
         _title("Fixed", printer)
-        for one in fixed[:MOST_FIXED]:
+        for one in fixed[:fixes]:
             was = f" ({clean(one.was, 80)})" if one.was else ""
             printer.line(("✓ ", "green"), f"{telling.name_of(one, names)}: {wording.title_of(one.pattern)}{was}", indent=2, most=1)
-        _more(len(fixed) - MOST_FIXED, printer)
+        _more(len(fixed) - fixes, printer)
     unusual = telling.unusual(result, new=True)
     if unusual:
         _title("Unlike the runs before", printer)
-        for departure in unusual[:MOST_UNUSUAL]:
+        for departure in unusual[:departures]:
             name = telling.name_of(departure, names)
             printer.line((f"{name}: ", "bold"), wording.sentence(departure.sentence), indent=2, most=2)
-        _more(len(unusual) - MOST_UNUSUAL, printer)
+        _more(len(unusual) - departures, printer)
     if result.errors:
         _title("Could not be read", printer)
-        for unread in result.errors[:MOST_UNREAD]:
+        for unread in result.errors[:inputs]:
             printer.line(f"{clean(unread.path, 120)}: {clean(unread.message, 200)}", indent=2, most=2)
-        _more(len(result.errors) - MOST_UNREAD, printer)
+        _more(len(result.errors) - inputs, printer)
     _counts(result, printer)
 
 
@@ -80,7 +83,7 @@ def _more(left: int, printer: Printer) -> None:
 
 def _finding(one: TrackedFinding, name: str, printer: Printer) -> None:
     style = STYLES[one.severity]
-    printer.line((f"{wording.SHAPES[one.severity]} ", style), (name, "bold"), f": {telling.title(one)}, {telling.history(one)}", indent=2, most=2)
+    printer.line((f"{wording.SHAPES[one.severity]} ", style), (name, "bold"), f": {telling.title(one)} ({telling.history(one)})", indent=2, most=2)
     printer.line(wording.sentence(one.headline), indent=4, most=2)
     if one.fix:
         printer.line(("fix  ", "dim"), wording.sentence(one.fix), indent=4, most=1)

@@ -1,6 +1,6 @@
 // The table of runs: filters, search, sorting, and a view that can be sent because it stands in the address. Without this
 // script the whole table is there.
-const FIRST = 100, STALE = 36 * 3600;
+const FIRST = 100, MORE = 1000, STALE = 36 * 3600;
 const table = document.querySelector(".all-runs"), form = document.getElementById("filters");
 let limit = FIRST;
 if (table) {
@@ -8,8 +8,9 @@ if (table) {
   const rows = Array.from(table.tBodies[0].rows), heads = table.tHead.rows[0].cells;
   const fields = Array.from(form.elements).filter(one => one.name), named = Object.fromEntries(fields.map(one => [one.name, one]));
   const texts = new Map();
+  // Name, verdict, findings and state: numbers are for sorting, and digits of a cost must not be found as a name.
   const text = row => {
-    if (!texts.has(row)) { texts.set(row, `${row.textContent} ${row.dataset.w || ""}`.toLowerCase()); }
+    if (!texts.has(row)) { texts.set(row, [0, 2, 3, 4].map(i => row.cells[i].textContent).concat(row.dataset.w || "").join(" ").toLowerCase()); }
     return texts.get(row);
   };
   const chosen = name => {
@@ -29,6 +30,7 @@ if (table) {
       if (state === "none") {
         if (marks.length || severity !== null || pattern !== null && data.v !== pattern) { return false; }
       } else if (state !== null || severity !== null) {
+        // A verdict without a finding of its own, such as healthy: any finding of the run may be in the chosen state.
         const byVerdict = pattern !== null && data.v === pattern && !marks.some(mark => mark.slice(0, -2) === pattern);
         if (!marks.some(mark => fits(byVerdict ? pattern + mark.slice(-2) : mark))) { return false; }
       } else if (pattern !== null && data.v !== pattern && !marks.some(fits)) {
@@ -49,7 +51,7 @@ if (table) {
     const all = rows.length.toLocaleString("en"), number = found.toLocaleString("en");
     matches.textContent = found === rows.length ? whole : `${number} of ${all} ${rows.length === 1 ? "run" : "runs"}`;
     rest.hidden = found <= limit;
-    rest.firstChild.textContent = `Show all ${number}`;
+    rest.firstChild.textContent = found - limit <= MORE ? `Show all ${number}` : `Show ${MORE.toLocaleString("en")} more of ${number}`;
     fields.forEach(one => one.classList.toggle("set", one.value !== ""));
   };
   const sorting = () => {
@@ -87,7 +89,7 @@ if (table) {
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("input", () => { limit = FIRST; show(); write(); });
   form.addEventListener("reset", () => setTimeout(() => { limit = FIRST; show(); write(); }));
-  rest.firstChild.addEventListener("click", () => { limit = Infinity; show(); });
+  rest.firstChild.addEventListener("click", () => { limit += MORE; show(); });
   addEventListener("hashchange", read);
   document.querySelectorAll("[data-view]").forEach(one => {
     const link = document.createElement("a");
