@@ -169,6 +169,8 @@ def test_a_view_can_be_sent(browser: Browser, tmp_path: Path) -> None:
     browser.open("about:blank", 1200)
     browser.open(file.as_uri() + "#pattern=not-there-any-more", 1200)
     assert browser.value(MATCHES) == "0 of 600 runs"
+    opened(browser, result, tmp_path, view="#weeks")
+    assert browser.value(f"{SHOWN}.length") == 100
     browser.value("location.hash = '#state=fixed'; new Promise(done => setTimeout(done, 50))")
     assert browser.value(MATCHES) == f"{expected(result, state=('fixed',))} of 600 runs"
 

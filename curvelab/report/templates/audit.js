@@ -97,6 +97,7 @@ if (table) {
     link.append(...one.childNodes);
     one.append(link);
   });
+  show();
   read();
 }
 // A page that stays open over a weekend must not pass for tonight's.
