@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 from curvelab.model.finding import Measured
@@ -81,6 +82,19 @@ def duration(seconds: float) -> str:
         if number or parts:
             parts.append((number, name))
     return " ".join(f"{count(number)} {name}" for number, name in parts[:2] if number) or "0 s"
+
+
+def moment(seconds: float | None, day: bool = False) -> str:
+    """Unix seconds -> "2026-11-12 02:14 UTC", or the day alone; an empty string for what is no time of this calendar."""
+    try:
+        return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d" if day else "%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def age(seconds: float) -> str:
+    """The largest unit alone: "3 d", "5 h", "20 min", "now" below a minute."""
+    return "now" if not seconds >= 60 else " ".join(duration(seconds).split(" ")[:2])
 
 
 def money(cost: float) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -16,10 +14,10 @@ from markupsafe import Markup, escape
 
 from curvelab.model.finding import Finding
 from curvelab.model.result import Diagnosis
-from curvelab.report import masked, numerals, places, wording
+from curvelab.report import inlined, masked, numerals, places, wording
 from curvelab.report.drawn import Figure, drawn
 from curvelab.report.pictures import LOSS
-from curvelab.report.plain import clean, shortened
+from curvelab.report.plain import MOST_CHARACTERS, clean, shortened
 from curvelab.report.svg import sparkline
 
 MOST_NOTES = 60
@@ -96,7 +94,7 @@ def index(entries: list[tuple[Diagnosis, str]]) -> str:
     rows = [
         {
             "d": diagnosis,
-            "href": _safe_address(href),
+            "href": safe_address(href),
             "verdict": wording.verdict(diagnosis),
             "others": max(0, len(diagnosis.findings) - (wording.verdict(diagnosis).severity is not None)),
             "spark": sparkline(masked.curve(diagnosis, LOSS), f"{LOSS} over the steps"),
@@ -122,9 +120,10 @@ def _hash_of(file: dict[str, Any]) -> str:
     return f"{numerals.plural(size, 'byte')}, SHA-256{' of the ' + str(file['hashed']) if 'hashed' in file else ''} {digest}"
 
 
-def _safe_address(href: str) -> str:
-    """A relative address: percent-encoded, so that it can name a file but no scheme."""
-    return quote(href.encode("utf-8", "replace"), safe="/._-~#")
+def safe_address(href: str) -> str:
+    """A relative address: percent-encoded, so that it can name a file but neither a scheme nor another host."""
+    encoded = quote(re.sub("^/{2,}", "/", href).encode("utf-8", "replace"), safe="/._-~#")
+    return encoded if len(encoded) <= MOST_CHARACTERS else ""  # a shortened one would lead elsewhere
 
 
 def _setting_row(entry: Any) -> tuple[str, str]:
@@ -139,19 +138,6 @@ def _finalize(value: Any) -> Any:
     if isinstance(value, Markup):
         return value
     return "" if value is None else clean(value)
-
-
-def _source(environment: Environment, name: str) -> str:
-    """The text of a template as it is written."""
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _script(environment: Environment) -> str:
-    """The script of a page: its parts in the order of their names, without comments and indentation."""
-    parts = (_source(environment, name) for name in sorted(environment.list_templates(["js"])) if name.startswith("live/"))
-    lines = (line.strip() for part in parts for line in part.splitlines())
-    return "\n".join(["(() => {", '"use strict";', *(line for line in lines if line and not line.startswith("//")), "})();"])
 
 
 def as_style(sheet: str) -> Markup:
@@ -170,13 +156,12 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _script(environment)
+    script = inlined.script(environment, *(name for name in sorted(environment.list_templates(["js"])) if name.startswith("live/")))
     environment.globals.update(
-        style=as_style(_source(environment, "style.css")),
+        style=as_style(inlined.source(environment, "style.css")),
         as_style=as_style,
-        script=Markup(script),
-        # The browser runs the script whose hash this is and no other, whatever a log may have brought into the page.
-        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+        script=script,
+        script_hash=inlined.allowed(script),
         words=wording,
         numbers=numerals,
         setting_row=_setting_row,

@@ -7,18 +7,17 @@ from collections.abc import Iterable
 
 import numpy as np
 from rich.console import Console
-from rich.text import Text
 
 from curvelab.model.finding import Finding, Samples, Severity
 from curvelab.model.result import Diagnosis
 from curvelab.report import masked, numerals, wording
 from curvelab.report.plain import clean
+from curvelab.report.printer import Part, Printer
 from curvelab.report.scale import rises_far, scale_for
 
 BLOCKS, ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 HOLE, ASCII_HOLE = "×", "x"  # where the loss is not finite
 STYLES: dict[Severity, str] = {"critical": "bold red", "warning": "bold yellow", "info": "bold magenta"}
-WIDEST = 100  # of a paragraph; longer lines are hard to read
 SPARK = 48
 MOST_NOTES = 5
 MOST_REASONS = 6
@@ -26,16 +25,11 @@ MOST_RANGES = 4  # of samples, and lines of a batch log
 MOST_LEFT_OUT = 8  # patterns not asked for that are named
 MOST_CAUSES, ALL_CAUSES = 2, 4  # of a finding, in short and in full
 MOST_SIGNS = 2  # for and against a cause, in short
-LABEL = 15  # columns, of the words before a hanging paragraph
-Part = str | tuple[str, str]
-_ASCII = str.maketrans(
-    {"→": ">", "–": "-", "…": ".", "’": "'", "\u202f": " ", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+"}
-)
 
 
 def show(diagnosis: Diagnosis, console: Console, verbose: bool = False) -> None:
     """Print the summary of one run. `verbose` adds the measured numbers, why and when not, and every note."""
-    printer = _Printer(console)
+    printer = Printer(console)
     _head(diagnosis, printer)
     for number, finding in enumerate(wording.ranked(diagnosis), start=1):
         _finding(number, finding, printer, verbose)
@@ -56,42 +50,7 @@ def plain(diagnoses: list[Diagnosis], width: int) -> str:
     return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
 
 
-class _Printer:
-    """Prints paragraphs at an indent; never reads markup, and falls back to ASCII where the terminal needs it."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.ascii = not console.encoding.lower().startswith("utf")
-        self.width = max(20, min(console.width, WIDEST))
-
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """One paragraph of parts, each a text or (text, style), wrapped at the indent."""
-        self._print("", parts, indent)
-
-    def labelled(self, label: str, *parts: Part, indent: int = 0) -> None:
-        """A paragraph that hangs beside its label; with an empty label it continues the one before."""
-        self._print(f"{label:<{LABEL - indent}}", parts, indent)
-
-    def as_written(self, text: str) -> None:
-        """One line for copying, however long."""
-        self.console.print(Text(self._safe(text)), highlight=False, soft_wrap=True)
-
-    def _print(self, label: str, parts: tuple[Part, ...], indent: int) -> None:
-        text = Text()
-        for part in parts:
-            words, style = (part, "") if isinstance(part, str) else part
-            text.append(self._safe(words), style)
-        lines = text.wrap(self.console, self.width - indent - len(label), overflow="fold")
-        for number, line in enumerate(lines):
-            line.rstrip()
-            lead = Text(" " * indent).append(label if not number else " " * len(label), "dim")
-            self.console.print(lead.append_text(line), highlight=False, soft_wrap=True)
-
-    def _safe(self, text: str) -> str:
-        return text.translate(_ASCII).encode("ascii", "replace").decode() if self.ascii else text
-
-
-def _head(diagnosis: Diagnosis, printer: _Printer) -> None:
+def _head(diagnosis: Diagnosis, printer: Printer) -> None:
     verdict = wording.verdict(diagnosis)
     shape, style = ("✓", "bold green") if diagnosis.verdict == "healthy" else ("?", "bold")
     if verdict.severity is not None:
@@ -151,7 +110,7 @@ def spark(diagnosis: Diagnosis, width: int, ascii_only: bool = False) -> list[Pa
     return [f"{numerals.value(float(value[0]))} ", ("".join(drawn), "cyan"), f" {numerals.value(float(value[-1]))}"]
 
 
-def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) -> None:
+def _finding(number: int, finding: Finding, printer: Printer, verbose: bool) -> None:
     style = STYLES[finding.severity]
     where = numerals.steps(finding.start_step, finding.end_step)
     tail = " · ".join(part for part in (where, clean(finding.metric, 80), wording.sure(finding.confidence)) if part)
@@ -186,7 +145,7 @@ def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) ->
             printer.labelled("", "Not when: ", wording.sentence(fix.when_not), indent=3)
 
 
-def _patch(diagnosis: Diagnosis, printer: _Printer) -> None:
+def _patch(diagnosis: Diagnosis, printer: Printer) -> None:
     whose, texts = wording.patch_of(diagnosis)
     if not texts:
         return
@@ -196,7 +155,7 @@ def _patch(diagnosis: Diagnosis, printer: _Printer) -> None:
         printer.as_written(line)
 
 
-def _samples(samples: Samples, printer: _Printer, verbose: bool) -> None:
+def _samples(samples: Samples, printer: Printer, verbose: bool) -> None:
     """Which data to look at. The snippet is for the page and Markdown: a wrapped program is none."""
     ranges = wording.sample_ranges(samples)
     shown = ranges if verbose else ranges[:MOST_RANGES]
@@ -210,7 +169,7 @@ def _samples(samples: Samples, printer: _Printer, verbose: bool) -> None:
         printer.labelled("logged", clean(line, 300), indent=3)
 
 
-def _foot(diagnosis: Diagnosis, printer: _Printer, verbose: bool) -> None:
+def _foot(diagnosis: Diagnosis, printer: Printer, verbose: bool) -> None:
     clear = [clean(o.pattern, 80) for o in diagnosis.outcomes if o.status == "clear"]
     blind = wording.by_reason(diagnosis.outcomes, "not-applicable")
     failed = wording.by_reason(diagnosis.outcomes, "failed")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
-from jinja2 import Environment
 from markupsafe import Markup
 
 from curvelab.model.comparison import AxisName, Comparison, Row
-from curvelab.report import numerals
+from curvelab.report import inlined, numerals
 from curvelab.report.compared import cells
 from curvelab.report.compared.drawing import SHADES, Frame, Kind, backdrop, banded, miniature, overlay
 from curvelab.report.compared.text import by_rank
@@ -49,6 +45,7 @@ def page(comparison: Comparison) -> str:
     order = by_rank(comparison)
     paragraphs = dict(cells.paragraphs(comparison))
     why = paragraphs.pop("Why there is no ranking", [])
+    script = inlined.script(environment, "sort.js", "compare.js")
     text: str = environment.get_template("compare.html").render(
         c=comparison,
         title=_title(comparison),
@@ -64,9 +61,9 @@ def page(comparison: Comparison) -> str:
         transposed=len(comparison.rows) > SIDE_BY_SIDE,
         patterns=cells.patterns(comparison)[:MOST_PATTERNS],
         paragraphs=list(paragraphs.items()),
-        extra_style=_source(environment, "compare.css"),
-        script=Markup(_source(environment, "compare.js")),
-        script_hash=_hash(_source(environment, "compare.js")),
+        extra_style=inlined.source(environment, "compare.css"),
+        script=script,
+        script_hash=inlined.allowed(script),
         shapes={"critical": "■", "warning": "▲", "info": "●"},
     )
     return text
@@ -205,14 +202,3 @@ def _place(row: Row) -> str:
     if row.rank is not None:
         return f"rank {row.rank}{value}"
     return f"{clean(row.unranked, 60) or 'not ranked'}"
-
-
-@cache
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0].strip()
-
-
-def _hash(script: str) -> str:
-    """The source expression by which a policy allows this one script and no other."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
