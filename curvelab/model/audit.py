@@ -49,6 +49,7 @@ class AuditedRun(msgspec.Struct, frozen=True, kw_only=True):
     metric, best, best_step, final   the metric that says how good the run is (eval/loss, else train/loss)
     summary           numbers that runs are held against each other by: "train/samples_per_second", "seconds", …
     settings          the settings that tell which runs are alike
+    wasted_hours      wall time after the last useful step
     spark             the main curve for a sparkline, at most 48 values, NaN where it is not finite
     page              link to the run's own report, relative to the audit's page; None: there is none
     rule              name of the rule of curvelab.toml that holds for it, empty without one

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from curvelab.model.audit import AuditResult, TrackedFinding, TrackedState, Unread
 from curvelab.model.finding import SEVERITIES, Severity
-from curvelab.model.result import strict
+from curvelab.model.strict_json import strict
 from curvelab.report.audited.places import below, place_of, project_name, runs_by_key
 from curvelab.report.plain import clean
 
