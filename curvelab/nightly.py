@@ -16,7 +16,8 @@ from curvelab.auditing.engine import in_parallel, parts
 from curvelab.auditing.inventory import Inventory, take
 from curvelab.auditing.liveness import QUIET
 from curvelab.auditing.marks import Marks, digest, marks_below
-from curvelab.auditing.policies import Policy, counts
+from curvelab.auditing.policies import Policy, Rule, counts
+from curvelab.auditing.sameness import moved_runs, same_content
 from curvelab.auditing.weeks import weeks
 from curvelab.auditing.work import Errand, Job, judge
 from curvelab.history import History, Settled, Tonight
@@ -31,7 +32,6 @@ BYTES = 48 * 1024**2  # of the logs of one task
 
 Tick = Callable[[str, int, int], None]
 _WHY = {
-    "log": "its log has changed",
     "settings": "the settings of the audit have changed",
     "curvelab": "curvelab has changed",
 }
@@ -141,6 +141,7 @@ class _Night:
         self.tick = tick or (lambda what, done, all_: None)
         self.project = request.project or str(request.root)
         self.stored = history.records(self.project)
+        self.same: set[str] = set()  # runs whose files have new times and the same bytes
         self.errand = Errand(
             root=request.root,
             policy=request.policy,
@@ -163,7 +164,7 @@ class _Night:
             tree = last
         else:
             inventory = self._inventory(marks, causes)
-            moved = _moved(inventory, self.stored)
+            moved = moved_runs(inventory.jobs, self.stored)
             present, fresh, errors = self._judged(inventory, moved)
             tree = msgspec.structs.replace(tree, errors=tuple(errors), remarks=tuple(inventory.remarks))
         gone = self._gone(present, moved)
@@ -209,17 +210,29 @@ class _Night:
     ) -> tuple[dict[str, RunRecord], dict[str, RunRecord], list[Unread]]:
         """(all runs that are there, those that were judged tonight, what could not be read)."""
         present: dict[str, RunRecord] = {}
+        renewed: list[RunRecord] = []
         todo: list[Job] = []
         for job in inventory.jobs:
             known = self.stored.get(job.key)
-            if known is not None and known.signature == job.signature and known.run.seen != "gone" and self._holds(known):
+            if known is None or known.run.seen == "gone":
+                todo.append(job)
+            elif known.signature == job.signature and self._holds(known):
                 present[job.key] = _seen(known, "unchanged")
+            elif same := same_content(known, job, self.request.root):
+                # a checkout, or a copy: only the times of the files are new
+                self.same.add(job.key)
+                renewed.append(msgspec.structs.replace(same, run=_seen(same, "unchanged").run))
+                if self._holds(same):
+                    present[job.key] = renewed[-1]
+                else:
+                    todo.append(replace(job, until=known.quiet_after))
             else:
                 todo.append(job)
+        self.history.keep(self.project, renewed)
         fresh: dict[str, RunRecord] = {}
         errors = list(inventory.errors)
         done = 0
-        tasks = parts(todo, lambda job: inventory.sizes.get(job.key, 0), RUNS, BYTES)
+        tasks = parts(todo, lambda job: job.size, RUNS, BYTES)
         for results in in_parallel(partial(judge, errand=self.errand), tasks, self.request.processes, _killed):
             records = [self._dated(one, moved) for one in results if isinstance(one, RunRecord)]
             errors += [one for one in results if isinstance(one, Unread)]
@@ -237,7 +250,10 @@ class _Night:
         before = self.stored.get(moved.get(record.run.key, record.run.key))
         if before is None:
             return _seen(record, "new")
-        return _seen(record, "unchanged" if before.causes.get("log") == record.causes.get("log") else "changed")
+        return _seen(record, "changed" if self._changed(before, record) else "unchanged")
+
+    def _changed(self, before: RunRecord, now: RunRecord) -> bool:
+        return before.causes.get("log") != now.causes.get("log") and now.run.key not in self.same
 
     def _gone(self, present: Mapping[str, RunRecord], moved: Mapping[str, str]) -> list[RunRecord]:
         """Runs whose files are no longer there; one that merely cannot be read tonight is not gone."""
@@ -279,6 +295,8 @@ class _Night:
     def _why(self, record: RunRecord, moved: Mapping[str, str]) -> str:
         """Why what is known of a run may differ from what was known: the reason that is told where a finding is gone."""
         before = self.stored.get(moved.get(record.run.key, record.run.key))
+        if before is not None and self._changed(before, record):
+            return "its log has changed"
         if before is not None:
             for cause, why in _WHY.items():
                 if before.causes.get(cause) != record.causes.get(cause):
@@ -316,29 +334,9 @@ class _Night:
             diagnoses={key: record.diagnosis for key, record in present.items()},
         )
 
-    def _failing(self, finding: TrackedFinding, rule: object) -> TrackedFinding:
-        from curvelab.auditing.policies import Rule
-
-        assert rule is None or isinstance(rule, Rule)
+    def _failing(self, finding: TrackedFinding, rule: Rule | None) -> TrackedFinding:
         fails = not self.request.accept and self.request.policy.fails(finding, rule)
         return msgspec.structs.replace(finding, fails=fails)
-
-
-def _moved(inventory: Inventory, stored: Mapping[str, RunRecord]) -> dict[str, str]:
-    """New key -> earlier key, for runs whose place has changed because another log of theirs was found.
-
-    They are known by their files: outputs/a/checkpoint-100 becomes outputs/a.
-    """
-    keys = {job.key for job in inventory.jobs}
-    holder = {file: key for key, record in stored.items() if key not in keys and "#" not in key for file in record.files}
-    moved: dict[str, str] = {}
-    for job in inventory.jobs:
-        if job.key in stored or not holder:
-            continue
-        earlier = {holder[file] for file in job.files if file in holder} - set(moved.values())
-        if len(earlier) == 1:
-            moved[job.key] = earlier.pop()
-    return moved
 
 
 def _killed(job: Job) -> list[RunRecord | Unread]:

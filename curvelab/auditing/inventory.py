@@ -40,7 +40,6 @@ class Inventory:
     """The runs of a project as jobs, and what could not be read."""
 
     jobs: list[Job] = field(default_factory=list)
-    sizes: dict[str, int] = field(default_factory=dict)
     errors: list[Unread] = field(default_factory=list)
     remarks: list[Note] = field(default_factory=list)
 
@@ -73,7 +72,6 @@ def take(
     titles = distinct([titled(one) for one in groups])
     for one, title, places in zip(groups, titles, whereabouts(groups, root), strict=True):
         inventory.jobs.append(_job(one, title.id, title.name, places, root, marks, causes))
-        inventory.sizes[inventory.jobs[-1].key] = sum(_size(log.path) for log in one.logs)
     inventory.jobs = _told_apart(inventory.jobs)
     return inventory
 
@@ -113,7 +111,8 @@ def _job(
     key = _key(one, root)
     logs = sorted({log.path for log in one.logs})
     told = [f"{log.path.name}\0{sorted(log.names.items())}\0{log.restarts}\0{len(log.series)}" for log in one.logs]
-    own = {"log": digest([marks.around(logs, (*places.own, *places.shared), root), *told]), "name": digest([id_, name]), **causes}
+    changed, content = marks.around(logs, (*places.own, *places.shared), root)
+    own = {"log": digest([changed, *told]), "content": digest([content, *told]), "name": digest([id_, name]), **causes}
     return Job(
         key=key,
         id=id_,
@@ -124,6 +123,7 @@ def _job(
         causes=own,
         page=f"{slug(name)[:60]}-{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}.html",
         files=tuple(below(path, root) for path in logs),
+        size=sum(map(_size, logs)),
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from curvelab import batch_log
 from curvelab.catalogue import importers, sidecars
@@ -24,6 +25,16 @@ from curvelab.files import Found, walk
 END = 4096  # bytes at either end that are hashed
 WHOLE = "meta.yaml"  # a folder with it is one log: MLflow keeps each metric in a file of any name
 _CHECKPOINT = re.compile(r"^checkpoint-\d{1,15}$")
+
+
+class Mark(NamedTuple):
+    """What one file looked like: its size and ends as one text, and its time of change in nanoseconds."""
+
+    content: str
+    changed: int = 0
+
+
+ABSENT = Mark("absent")
 
 
 @dataclass(frozen=True)
@@ -36,26 +47,28 @@ class Marks:
     checkpoints   folder -> names of the checkpoint folders in it
     """
 
-    files: dict[Path, str] = field(default_factory=dict)
+    files: dict[Path, Mark] = field(default_factory=dict)
     beside: dict[Path, list[Path]] = field(default_factory=lambda: defaultdict(list))
     whole: dict[Path, list[Path]] = field(default_factory=dict)
     checkpoints: dict[Path, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def digest(self, root: Path) -> str:
         """One text for everything below the folder."""
-        told = [f"{os.path.relpath(path, root)}\0{mark}" for path, mark in self.files.items()]
+        told = [f"{os.path.relpath(path, root)}\0{mark.content}\0{mark.changed}" for path, mark in self.files.items()]
         told += [f"{os.path.relpath(path, root)}\0{','.join(sorted(some))}" for path, some in self.checkpoints.items()]
         return digest(sorted(told))
 
-    def around(self, logs: Iterable[Path], folders: Iterable[Path], root: Path) -> str:
-        """One text for some logs, and for what may be settings and checkpoints in some folders."""
+    def around(self, logs: Iterable[Path], folders: Iterable[Path], root: Path) -> tuple[str, str]:
+        """(one text for some logs, and for what may be settings and checkpoints in some folders; the same without times)."""
         named = fits_settings()
         files = {path for folder in folders for path in self.beside.get(folder, ()) if named.match(path.name)}
         for log in logs:
             files |= {log, *self.whole.get(log, ()), *self.whole.get(log.parent, ())}
-        told = [f"{os.path.relpath(path, root)}\0{self.files.get(path, 'absent')}" for path in files]
-        told += [f"{os.path.relpath(folder, root)}\0{sorted(self.checkpoints.get(folder, ()))}" for folder in set(folders)]
-        return digest(sorted(told))
+        places = {path: os.path.relpath(path, root) for path in files}
+        contents = [f"{place}\0{self.files.get(path, ABSENT).content}" for path, place in places.items()]
+        contents += [f"{os.path.relpath(folder, root)}\0{sorted(self.checkpoints.get(folder, ()))}" for folder in set(folders)]
+        times = [f"{place}\0{self.files.get(path, ABSENT).changed}" for path, place in places.items()]
+        return digest(sorted((*contents, *times))), digest(sorted(contents))
 
 
 def marks_below(root: Path, passed_over: Iterable[Path] = ()) -> Marks:
@@ -98,19 +111,19 @@ def digest(texts: Iterable[str]) -> str:
     return whole.hexdigest()[:32]
 
 
-def _mark(path: Path) -> str:
+def _mark(path: Path) -> Mark:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return "no regular file"
+            return Mark("no regular file")
         with path.open("rb") as file:
             ends = hashlib.sha256(file.read(END))
             if status.st_size > END:
                 file.seek(max(END, status.st_size - END))
                 ends.update(file.read(END))
-        return f"{status.st_size} {status.st_mtime_ns} {ends.hexdigest()[:24]}"
+        return Mark(f"{status.st_size} {ends.hexdigest()[:24]}", status.st_mtime_ns)
     except (OSError, ValueError, RuntimeError) as error:
-        return f"cannot be read ({type(error).__name__})"
+        return Mark(f"cannot be read ({type(error).__name__})")
 
 
 @cache

@@ -52,7 +52,9 @@ class Job:
 
     logs   the sketches of its logs, without their values
     files  the same, below the audited folder
+    size   bytes of them
     page   name of its report's file, should it need one
+    until  when the same logs were seen before: the time from which the run counted as over, whatever their times say now
     """
 
     key: str
@@ -64,6 +66,8 @@ class Job:
     causes: Mapping[str, str]
     page: str
     files: tuple[str, ...] = ()
+    size: int = 0
+    until: float | None = None
 
 
 def sketch_files(files: Sequence[tuple[Path, str]], named: frozenset[str]) -> list[tuple[Sketch, ...] | Unread]:
@@ -99,6 +103,8 @@ def _judged(job: Job, errand: Errand, shelf: _Shelf) -> RunRecord:
     run = join(group, shelf.by_format, errand.metric_names, around.files)
     run = replace(run, id=job.id, name=job.name, notes=(*run.notes, *around.notes))
     until = quiet_after(run, errand.quiet)
+    if until is not None and job.until is not None:
+        until = min(until, job.until)
     live = is_live(run, until, errand.now)
     if live:
         run = replace(run, state="running")

@@ -49,7 +49,7 @@ def test_time_and_size(project):
 def test_settings_and_checkpoints_belong_to_their_run(project):
     log, folders = project / "a" / "trainer_state.json", [project / "a"]
 
-    def around() -> str:
+    def around() -> tuple[str, str]:
         return marks_below(project).around([log], folders, project)
 
     seen = [around()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -258,3 +259,35 @@ def test_the_document_draws_the_same_result(request_for):
     assert {run["verdict"] for run in document["runs"]} == {"healthy", "overfitting", "non-finite"}
     assert "series" not in document["runs"][0]
     assert [one["pattern"] for one in document["audit"]["new"]] == [one.pattern for one in result.of("new")]
+
+
+def test_new_times_alone_are_no_change(project, request_for):
+    """A checkout makes every file new; nothing is judged again, and nothing is called changed."""
+    audited(request_for())
+    for log in project.rglob("trainer_state.json"):
+        os.utime(log, (NOW + DAY, NOW + DAY))
+    second = audited(request_for(2))
+    assert second.diagnosed == 0
+    assert {run.seen for run in second.runs} == {"unchanged"}
+
+
+def test_a_change_in_the_middle_is_seen(project, request_for):
+    audited(request_for())
+    log = project / "good" / "trainer_state.json"
+    content = bytearray(log.read_bytes())
+    at = content.index(b'"loss": ', len(content) // 2) + 8
+    content[at : at + 1] = b"9"
+    log.write_bytes(content)
+    os.utime(log, (NOW + DAY, NOW + DAY))
+    second = audited(request_for(2))
+    assert {run.key: run.seen for run in second.runs}["good"] == "changed"
+    assert second.diagnosed == 1
+
+
+def test_an_unfinished_run_in_a_checkout_is_not_running_for_ever(project, request_for):
+    put(project, "half", unfinished(overfitted(7), 4000), age=60)
+    assert next(run for run in audited(request_for()).runs if run.key == "half").live
+    for night in (1, 2):
+        os.utime(project / "half" / "trainer_state.json", (NOW + night * DAY - 60,) * 2)
+        result = audited(request_for(night))
+        assert not next(run for run in result.runs if run.key == "half").live

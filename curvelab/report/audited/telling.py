@@ -62,7 +62,7 @@ def _first(
         return Answer(f"First audit: nothing found in {among_runs}", _sentences(_circumstances(result)), None)
     critical = sum(one.severity == "critical" for one in found)
     title = f"First audit: {plural(len(found), 'finding')} in {among_runs}, {count(critical) if critical else 'none'} critical"
-    accept = "to be told only of what is new from now on, accept it all: curvelab audit --accept-current"
+    accept = "to be told only of what is new from now on, accept it all: curvelab audit DIR --accept-current"
     return Answer(title, _sentences((accept, *_circumstances(result))), told[0].severity if told else None)
 
 
