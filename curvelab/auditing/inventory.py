@@ -66,6 +66,9 @@ def take(
         errors=[Unread(path=error.path, message=error.message) for error in found.errors], remarks=list(found.remarks)
     )
     logs = _sketched([(source.path, importer.format, source.size) for source, importer in found.files], named, processes, tick, inventory)
+    if not logs and not inventory.errors:
+        text = f"no training log among {found.looked_at} files{found.misses.text()}"
+        inventory.errors.append(Unread(path=str(root), message=text))
     by_format = {one.format: one for one in importers()}
     named_logs = named_by_files(logs, lambda format_, raw: by_format[format_].names(raw))
     groups = group(named_logs, root)

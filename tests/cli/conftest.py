@@ -39,8 +39,10 @@ WriteState = Callable[..., Path]
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test works in a folder without settings files, and without settings in the environment."""
     monkeypatch.chdir(tmp_path)
-    for name in ("FORMAT", "OUTPUT", "FAIL_ON", "SELECT", "IGNORE", "CONFIG", "GPUS", "GPU_PRICE"):
+    for name in ("FORMAT", "OUTPUT", "FAIL_ON", "SELECT", "IGNORE", "CONFIG", "GPUS", "GPU_PRICE", "HISTORY", "NOTIFY", "PING"):
         monkeypatch.delenv(f"CURVELAB_{name}", raising=False)
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
