@@ -23,6 +23,7 @@ from curvelab.model.errors import CurvelabError, UnreadableError
 COMMANDS = {
     "postmortem": "One report per run: what went wrong, since which step, what to change.",
     "compare": "Several runs in one report: which is better, is it real, where did they part.",
+    "mute": "Findings of the nightly audit that nobody is to be told of, for a while.",
     "render": "The pages of a diagnosis that was saved as JSON.",
     "export": "The unified dataframe as csv, parquet or jsonl.",
     "inspect": "What was recognised: files, metrics, points, damage.",

@@ -39,7 +39,7 @@ WriteState = Callable[..., Path]
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test works in a folder without settings files, and without settings in the environment."""
     monkeypatch.chdir(tmp_path)
-    for name in ("FORMAT", "OUTPUT", "FAIL_ON", "SELECT", "IGNORE", "CONFIG", "GPUS", "GPU_PRICE"):
+    for name in ("FORMAT", "OUTPUT", "FAIL_ON", "SELECT", "IGNORE", "CONFIG", "GPUS", "GPU_PRICE", "HISTORY"):
         monkeypatch.delenv(f"CURVELAB_{name}", raising=False)
 
 
