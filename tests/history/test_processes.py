@@ -109,7 +109,7 @@ def test_killed_while_settling(where):
     call = 'history.settle("p", told, now=NOW, tree="killed", wanted=everything, gone={"run x"})'
     seen = set()
     for statement in range(40):
-        lived = killed_at(call, where, statement)
+        killed_at(call, where, statement)
         with History.open(where) as history:
             audits = history.audits("p")
             assert history.tree("p") == ("killed" if len(audits) == 2 else "before")
