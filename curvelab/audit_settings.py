@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from curvelab.auditing.policies import DEFAULT_FAIL_ON, FAIL_ON, OWN_WORDS, Policy, Rule
@@ -38,9 +39,11 @@ from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.model.finding import SEVERITIES, Severity
 from curvelab.model.options import Options
 from curvelab.secret_urls import resolved
+from curvelab.user_settings import UserSettings
 
 KEYS = ("history", "project", "fail-on", "notify", "notify-on", "ping", "link", "live-minutes", "jobs", "rules")
 RULE_KEYS = ("name", "runs", "where", "fail-on", "fail", "select", "ignore", "notify", "thresholds")
+DEFAULT_FOLDER = Path("reports/audit")
 MOST_JOBS = 1024
 LONGEST_QUIET = 60 * 24 * 30  # minutes
 
@@ -112,6 +115,11 @@ def settled(
         quiet=60.0 * (60 if quiet is None else quiet),
         jobs=jobs,
     )
+
+
+def pages_folder(settings: UserSettings) -> Path:
+    """Where the audit's pages go unless -o says so: a folder of its own in that of all reports."""
+    return DEFAULT_FOLDER if settings.output is None else Path(settings.output) / DEFAULT_FOLDER.name
 
 
 def _choice(key: str, value: str, allowed: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "postmortem": "One report per run: what went wrong, since which step, what to change.",
     "compare": "Several runs in one report: which is better, is it real, where did they part.",
     "audit": "All runs of a project, every night: what is new, what got worse, what is fixed.",
+    "mute": "Findings of the nightly audit that nobody is to be told of, for a while.",
     "render": "The pages of a diagnosis that was saved as JSON.",
     "export": "The unified dataframe as csv, parquet or jsonl.",
     "inspect": "What was recognised: files, metrics, points, damage.",

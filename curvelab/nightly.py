@@ -285,7 +285,8 @@ class _Night:
         return self.history.settle(
             self.project,
             tonight,
-            now=self.now,
+            now=self.now if self.request.now is not None else time.time(),
+            started=self.now,
             tree=msgspec.json.encode(tree).decode(),
             wanted=lambda finding: (counts(finding), False),
             accept=self.request.accept,

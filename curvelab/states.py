@@ -75,17 +75,19 @@ def followed(
 
     stored   what is known of this run, fixed ones included
     length   steps of the run; None: as far as its findings go
-    taken    fingerprints that others have, of this run or another one
+    taken    fingerprints that other runs' findings have
     accept   everything becomes known, and nothing is told
     """
     holding = _holding(mutes, tonight, now)
     partners = _partners(stored, tonight.findings, length)
-    result, own = [], set[str]()
+    names = {one.fingerprint for one in stored}
+    result, there = [], set[str]()
     for found, partner in zip(tonight.findings, partners, strict=True):
-        before = partner or _first(tonight, found, now, taken, own)
-        own.add(before.fingerprint)
+        before = partner or _first(tonight, found, now, taken, names)
+        there.add(before.fingerprint)
+        names.add(before.fingerprint)
         result.append(_found(before, found, tonight, holding, now, now, accept))
-    rest = (one for one in stored if one.fingerprint not in own)
+    rest = (one for one in stored if one.fingerprint not in there)
     return result + [_not_found(one, tonight, holding, now, accept) for one in rest]
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from curvelab.model.audit import AuditResult
     from curvelab.nightly import Request
 
-DEFAULT_FOLDER = Path("reports/audit")
 PAGE = "index.html"
 PIPED_WIDTH = 100  # columns of a text that goes to no terminal
 
@@ -105,16 +104,15 @@ class _Place:
     """Where the result goes: a folder of pages, a file, or stdout. Raises UsageError before any log is read."""
 
     def __init__(self, settings: UserSettings, given: str | None) -> None:
+        from curvelab.audit_settings import DEFAULT_FOLDER, pages_folder
+
         self.format = settings.format
         self.file: Path | None = None
-        self.folder = DEFAULT_FOLDER
         if self.format != "html":
+            self.folder = DEFAULT_FOLDER
             self.file = output_file(settings.output) if settings.output else None
             return
-        if given is not None:
-            self.folder = Path(given)
-        elif settings.output is not None:
-            self.folder = Path(settings.output) / DEFAULT_FOLDER.name  # the folder of all reports: an audit has one in it
+        self.folder = pages_folder(settings) if given is None else Path(given)
         if is_page(self.folder) or self.folder.is_file():
             raise UsageError(f"-o {self.folder}: an audit writes several pages; name a folder")
 

@@ -17,7 +17,11 @@ from curvelab.history.place import Place
 PATIENCE = 60  # seconds that a transaction waits for another one; settling takes less than one
 CONNECTING = 10  # seconds until a server that does not answer is given up
 _MAGIC = b"SQLite format 3\0"
-_WRITES = "curvelab_writes"
+_BEGINS = "curvelab_begins"  # execution option: how a transaction of SQLite begins
+_READS, _WRITES = ("BEGIN",), ("BEGIN IMMEDIATE",)
+# A migration may make a table anew, and for that drops the old one: what refers to it must not go with it. SQLite heeds
+# this only outside of a transaction.
+_REBUILDS = ("PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE")
 
 
 def connected(place: Place) -> Engine:
@@ -45,9 +49,13 @@ def reading(engine: Engine, place: Place) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine, place: Place, lock: str) -> Iterator[Connection]:
-    """A transaction that writes: one at a time in a file, one at a time of the same `lock` in a server."""
-    with in_one_line(place), engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+def writing(engine: Engine, place: Place, lock: str, rebuilds: bool = False) -> Iterator[Connection]:
+    """A transaction that writes: one at a time in a file, one at a time of the same `lock` in a server.
+
+    rebuilds   tables may be made anew; afterwards the engine is to be disposed of
+    """
+    begins = {_BEGINS: _REBUILDS if rebuilds else _WRITES}
+    with in_one_line(place), engine.connect().execution_options(**begins) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             number = int.from_bytes(sha256(f"curvelab {lock}".encode("utf-8", "surrogatepass")).digest()[:8], signed=True)
             connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}s'"))
@@ -128,4 +136,5 @@ def _write_ahead(connection: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+    for statement in connection.get_execution_options().get(_BEGINS, _READS):
+        connection.exec_driver_sql(statement)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, event, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
-from curvelab.history.connecting import in_one_line, reading, writing
+from curvelab.history.connecting import reading, writing
 from curvelab.history.place import Place
 from curvelab.history.tables import NEWEST, VERSION_TABLE
 
@@ -18,23 +18,12 @@ def migrate(engine: Engine, place: Place, scripts: Path = MIGRATIONS, newest: st
     with reading(engine, place) as connection:
         if _version(connection, place, newest) == newest:
             return
-    # A migration may rebuild a table, which for SQLite means to drop it: what refers to it must stay. It heeds this only
-    # outside of a transaction.
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "begin", _foreign_keys_off, insert=True)
     try:
-        with writing(engine, place, "schema") as connection:
+        with writing(engine, place, "schema", rebuilds=True) as connection:
             if _version(connection, place, newest) != newest:
                 _upgrade(connection, scripts, newest)
     finally:
-        if engine.dialect.name == "sqlite":
-            event.remove(engine, "begin", _foreign_keys_off)
-            with in_one_line(place):
-                engine.dispose()  # and with it the connection that heeds no foreign keys
-
-
-def _foreign_keys_off(connection: Connection) -> None:
-    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        engine.dispose()
 
 
 def _version(connection: Connection, place: Place, newest: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -26,10 +26,10 @@ class Place:
     file    of SQLite, absolute; None for a server
     """
 
-    url: URL
+    url: URL = field(repr=False)
     shown: str
     file: Path | None
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def error(self, text: object) -> UsageError:
         """A UsageError in one line that names the place and no password."""
@@ -50,6 +50,8 @@ def place(where: str | Path) -> Place:
         url = make_url(where)
     except (ArgumentError, ValueError):  # not its message: it may quote the password
         raise UsageError(f"history {scheme}://…: cannot be read as a URL; {_TAKES}") from None
+    if scheme != "sqlite" and where.partition("?")[0].count("@") > 1:  # what is behind the first may be of the password
+        raise UsageError(f"history {scheme}://…: cannot be read as a URL; write @ in a password as %40")
     shown = _masked(url)
     if scheme == "sqlite":
         if not url.database or url.host or url.query:
@@ -80,4 +82,4 @@ def _secrets(url: URL) -> list[str]:
 
 def _masked(url: URL) -> str:
     query = {name: MASK if _SECRET.search(name) else value for name, value in url.query.items()}
-    return url.set(query=query).render_as_string(hide_password=True)
+    return url.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", MASK)

@@ -78,6 +78,12 @@ class History:
         columns = tables.runs.c
         return {row.key: row.name for row in self._rows(select(columns.key, columns.name), columns.project, project)}
 
+    def patterns(self, project: str) -> list[str]:
+        """The patterns that have been found in a project."""
+        columns = tables.findings.c
+        wanted = select(columns.pattern).distinct().order_by(columns.pattern)
+        return [row.pattern for row in self._rows(wanted, columns.project, project)]
+
     def records(self, project: str) -> dict[str, RunRecord]:
         """The runs by key, gone ones included (`run.seen` is "gone"); those that another version wrote so that this one
         cannot read them are left out: they are looked at again."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.types import TypeDecorator  # fmt: skip
+from sqlalchemy.types import TypeDecorator
 
 NEWEST = "0001"  # the migration that leads to these tables
 VERSION_TABLE = "curvelab_schema"  # not Alembic's usual one: a server's database may hold the tables of others

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -228,4 +227,4 @@ def test_a_failed_audit_leaves_the_old_pages(call, project, tmp_path, monkeypatc
     monkeypatch.setattr("curvelab.report.audited.page.page", lambda result: 1 / 0)
     assert call("audit", "outputs").code == 5
     assert page.read_bytes() == before
-    assert not [name for name in os.listdir(page.parent) if name.endswith(".tmp")]
+    assert list(page.parent.glob(".*.tmp")) == []

@@ -17,7 +17,7 @@ from curvelab import commands
 from curvelab.cli import COMMANDS
 
 PARTS = {"inputs", "pages", "plots", "terminal"}  # of the commands, and none themselves
-HEAVY = ("numpy", "pandas", "scipy", "matplotlib", "rich", "jinja2", "msgspec")
+HEAVY = ("numpy", "pandas", "scipy", "matplotlib", "rich", "jinja2", "msgspec", "sqlalchemy", "alembic")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 MODULE = ("-m", "curvelab")
 
@@ -41,7 +41,7 @@ def curvelab(*arguments: str | Path) -> Done:
         ["--help"], ["--version"], ["postmortem", "--help"], ["export", "--help"], ["nope"], ["postmortem"],
         ["postmortem", "--fromat", "x"], ["postmortem", "--format", "x", "y"], ["postmortem", "--set", "x", "y"],
         ["export", "--format", "x", "y"], ["inspect", "--format", "x", "y"],
-        ["bench", "--format", "x", "y"],
+        ["bench", "--format", "x", "y"], ["mute", "--help"], ["mute"], ["mute", "a", "b", "--list"],
     ],
     ids=" ".join,
 )  # fmt: skip
