@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -81,12 +82,55 @@ def test_the_python_example_says_what_it_says(capsys, monkeypatch):
 
 
 def test_the_settings_example_is_accepted_and_obeyed(tmp_path):
-    (text,) = blocks("toml")
+    text = blocks("toml")[-1]
     assert tomllib.loads(text)
     (tmp_path / "curvelab.toml").write_text(text)
     done = run(f"curvelab postmortem --format text {SAMPLES / 'overfitting'}", tmp_path)
     assert done.returncode == 1, done.stderr
     assert re.search(r"threshold 10\s%", done.stdout)
+
+
+def lines_of(command: str) -> list[str]:
+    """The lines of the blocks that show one command, in their order."""
+    lines = [line for text in blocks("text") for line in text.splitlines()]
+    return [line for line in lines if line.startswith(f"curvelab {command}")]
+
+
+@pytest.fixture
+def outputs(tmp_path) -> Path:
+    """Runs under the names that the README uses."""
+    for name, sample in {"lr-1": "healthy", "lr-2": "overfitting", "main": "healthy", "legacy-a": "spikes"}.items():
+        (tmp_path / "outputs" / name).mkdir(parents=True)
+        for log in (SAMPLES / sample).glob("trainer_state.json"):
+            (tmp_path / "outputs" / name / log.name).write_bytes(log.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", lines_of("compare"), ids=lambda line: line.split("#")[0].strip())
+def test_every_line_of_compare(line, outputs):
+    done = run(line.replace("eval/accuracy --goal max", "eval/loss --goal min"), outputs)  # the samples log no accuracy
+    assert done.returncode in ((0, 1) if "--fail-on" in line else (0,)), done.stderr
+    assert done.stdout
+
+
+def test_every_line_of_the_audit(outputs):
+    """One after the other, as a user would: the first night accepts, so that the later ones find nothing new."""
+    lines = [line for text in blocks("text") if "curvelab audit" in text for line in text.splitlines()]
+    assert len(lines) > 3
+    for line in lines:
+        done = run(line.replace("slack://…", "json://127.0.0.1:9/"), outputs)
+        assert done.returncode == 0, (line, done.stderr)
+        assert done.stdout
+
+
+def test_the_rules_of_the_audit_are_accepted_and_obeyed(outputs):
+    (text,) = (text for text in blocks("toml") if "audit.rules" in text)
+    (outputs / "curvelab.toml").write_text(text.replace('"prod/*"', '"lr-*"').replace("where = {", "# where = {"))
+    done = run("curvelab audit outputs --format json", outputs)
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)["audit"]
+    assert {one["run"] for one in told["new"] if one["fails"]} == {"lr-2"}
+    assert {run["key"]: run["rule"] for run in told["runs"]}["lr-2"] == "production"
 
 
 def test_the_tables_are_those_of_the_cards():

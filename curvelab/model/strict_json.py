@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import msgspec
-
 
 def strict(value: Any) -> Any:
     """Replace non-finite floats by their names, deeply: strict JSON has no NaN."""
@@ -28,6 +26,8 @@ def encodable(text: str) -> str:
 
 def encoded(value: Any) -> bytes:
     """A value as strict JSON in one line."""
+    import msgspec  # here, for a command that needs only `encodable` starts without it
+
     plain = strict(value)
     try:
         return msgspec.json.encode(plain)
