@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from auditing.projects import DAY, NOW, broken, healthy, overfitted, put, unfinished
 
-from curvelab import nightly
+from curvelab.auditing import night
 from curvelab.auditing.policies import Policy, Rule
 from curvelab.ingest import gather
 from curvelab.model.audit import AuditResult
@@ -60,7 +60,7 @@ def test_two_nights(request_for):
 
 def test_nothing_is_opened_when_nothing_has_changed(request_for, monkeypatch):
     audited(request_for())
-    monkeypatch.setattr(nightly, "take", lambda *args, **told: pytest.fail("logs were read again"))
+    monkeypatch.setattr(night, "take", lambda *args, **told: pytest.fail("logs were read again"))
     assert audited(request_for(1)).diagnosed == 0
 
 
@@ -199,7 +199,7 @@ def test_what_was_judged_before_a_kill_is_kept(request_for, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(nightly.History, "settle", die)
+        patched.setattr(night.History, "settle", die)
         with pytest.raises(KeyboardInterrupt):
             audited(request_for())
     result = audited(request_for(1))
@@ -222,7 +222,7 @@ def test_a_run_whose_place_changes_keeps_its_findings(tmp_path):
 
 def test_a_new_edition_looks_at_everything_again(request_for, monkeypatch):
     audited(request_for())
-    monkeypatch.setattr(nightly, "edition", lambda: "another")
+    monkeypatch.setattr(night, "edition", lambda: "another")
     second = audited(request_for(1))
     assert second.diagnosed == 3
     assert set(states(second).values()) == {"known"}
@@ -288,7 +288,7 @@ def test_a_change_in_the_middle_is_seen(project, request_for):
 def test_an_unfinished_run_in_a_checkout_is_not_running_for_ever(project, request_for):
     put(project, "half", unfinished(overfitted(7), 4000), age=60)
     assert next(run for run in audited(request_for()).runs if run.key == "half").live
-    for night in (1, 2):
-        os.utime(project / "half" / "trainer_state.json", (NOW + night * DAY - 60,) * 2)
-        result = audited(request_for(night))
+    for later in (1, 2):
+        os.utime(project / "half" / "trainer_state.json", (NOW + later * DAY - 60,) * 2)
+        result = audited(request_for(later))
         assert not next(run for run in result.runs if run.key == "half").live
