@@ -32,6 +32,7 @@ from curvelab.model.percent import percent
 from curvelab.model.result import Diagnosis, Landmarks, Outcome, SeamMark, Thinned
 from curvelab.model.run import Curve, Run
 from curvelab.patch import patch_of
+from curvelab.prose import in_print
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
@@ -67,7 +68,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
             findings += found
     facts.broke_at = _broke_at(findings)
     outcomes, findings = _all_advised(facts, outcomes, findings)
-    story = _story(findings)
+    story = tuple(in_print(finding) for finding in _story(findings))
     told, failures = _advice(facts, story, options)
     return Diagnosis(
         id=run.id,

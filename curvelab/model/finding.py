@@ -66,13 +66,17 @@ Evidence = Span | Point | Level | Trend | Gap
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A number behind a finding, the threshold it was held against, and the name to override that with (`--set`)."""
+    """A number behind a finding, the threshold it was held against, and the name to override that with (`--set`).
+
+    fires  the side of the threshold on which it makes the finding; empty: the side on which the value lies
+    """
 
     name: str
     value: float
     unit: str = ""
     threshold: float | None = None
     setting: str | None = None
+    fires: Literal["above", "below", ""] = ""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):

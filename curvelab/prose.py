@@ -1,0 +1,62 @@
+"""Numbers in the sentences of a diagnosis as a person writes them: 4240 -> 4,240, 2.109e+04 -> 21,090, -17 -> −17.
+
+Detectors write numbers with Python's own formats; here, once for all of them, they get their printed form. What is to be
+copied or looked up keeps its own: names, settings (`eval_steps 1000`), paths, the label -100.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from curvelab.model.finding import Cause, Evidence, Finding, Fix
+
+LONGEST = 1e7  # an exponent that makes a longer number stays
+_EXPONENT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-])(\d+)(?![\w.]*\w)")
+_LONG = re.compile(r"(?<![\w.,/=:\\−-])(\d{4,})(?=$|[\s,;:)%?!–]|\.(?!\d))")
+_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s(,;–]))-(?=\d)(?!100\b(?!\.))")
+_SETTING = re.compile(r"\w*_\w+[\s:]*(?:of )?$|(?:arXiv|seed|port)\s$")
+
+
+def printed(text: str) -> str:
+    """A sentence with its numbers in print."""
+    text = _EXPONENT.sub(_plain, text)
+    text = _LONG.sub(lambda found: found[0] if _SETTING.search(text[: found.start()]) else f"{int(found[1]):,}", text)
+    return _MINUS.sub("−", text)
+
+
+def _plain(found: re.Match[str]) -> str:
+    """2.109e+04 -> 21090, 1e-05 -> 1e-5."""
+    number = float(found[0])
+    if found[2] == "+" and number < LONGEST and number == int(number):
+        return str(int(number))
+    return f"{found[1]}e{'-' if found[2] == '-' else ''}{int(found[3])}"
+
+
+def in_print(finding: Finding) -> Finding:
+    """A finding with all of its sentences in print."""
+    return msgspec.structs.replace(
+        finding,
+        headline=printed(finding.headline),
+        evidence=tuple(_marked(mark) for mark in finding.evidence),
+        causes=tuple(_cause(cause) for cause in finding.causes),
+        fixes=tuple(_fix(fix) for fix in finding.fixes),
+    )
+
+
+def _marked(mark: Evidence) -> Evidence:
+    return msgspec.structs.replace(mark, label=printed(mark.label))
+
+
+def _cause(cause: Cause) -> Cause:
+    return msgspec.structs.replace(cause, title=printed(cause.title), for_=_all(cause.for_), against=_all(cause.against))
+
+
+def _fix(fix: Fix) -> Fix:
+    return msgspec.structs.replace(fix, title=printed(fix.title), why=printed(fix.why), when_not=printed(fix.when_not))
+
+
+def _all(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(printed(text) for text in texts)
