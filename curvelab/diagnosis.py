@@ -223,7 +223,7 @@ class _Lenient(string.Formatter):
 
 
 def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
-    words: dict[str, Any] = {m.name: m.value for m in finding.measured}
+    words: dict[str, Any] = {m.name: m.value for m in finding.measured} | finding.also
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
     words |= {"patience": facts.options.patience, "min_gain": facts.options.min_gain}

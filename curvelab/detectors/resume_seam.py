@@ -31,7 +31,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curvelab import synth
+from curvelab.across import differing, short
 from curvelab.facts import Facts
+from curvelab.knowledge.setting_bounds import BOUNDS
 from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run, Seam
@@ -41,6 +43,7 @@ from curvelab.signals.line import Jump, fit_line, jump_at
 
 SIDE = 20  # logs on each side of a seam that are compared (judgement)
 FEWEST = 5  # logs on a side
+MOST_TOLD = 3  # settings that a headline names
 REACH = 3  # earlier rates that a rate without overlap is continued from
 
 
@@ -73,7 +76,25 @@ def _save_more(facts: Facts, finding: Finding) -> Iterator[Change]:
     yield from change(facts, "save_steps", every, "judgement", f"{percent(every / max(1, steps))} of {steps} steps", "down")
 
 
+def _as_before(facts: Facts, finding: Finding) -> Iterator[Change]:
+    """The settings of the attempt that went on, back to those of the one before."""
+    for seam in facts.run.seams:
+        for one in differing(facts, seam) or ():
+            if one.name in BOUNDS and not isinstance(one.before, str):
+                yield from change(facts, one.name, one.before, "measured", "what the first part of the run was given")
+
+
 REMEDIES = (
+    Remedy(
+        title="Resume with the settings of the first part",
+        why="The part after the restart was given other settings: what the checkpoint restores is not what it goes on with.",
+        when_not="They were changed on purpose: then it is a new stage, and to be read as a run of its own.",
+        cost="resume",
+        source="transformers-checkpoints",
+        propose=_as_before,
+        applies=lambda facts, finding: _jumped(facts, finding) and next(_as_before(facts, finding), None) is not None,
+        causes=("other-settings",),
+    ),
     Remedy(
         title="Turn {flag_save_only_model} off: its checkpoints lack the states of optimizer and scheduler",
         why="No resume from such a checkpoint can be clean: the moments of the optimizer and the place in the schedule are lost.",
@@ -168,20 +189,23 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     losses = [(seam, jump) for seam in seams if (jump := _loss_jump(facts, seam)) is not None]
     loud = [(s, j) for s, j in losses if abs(j.sigmas) >= limits.sigmas and abs(j.size) >= limits.jump * abs(j.before)]
     rates = [
-        (seam, times)
+        (seam, *found)
         for seam in seams
-        if (times := _rate_times(facts, seam)) is not None and abs(times - 1) >= limits.jump
+        if (found := _rate_times(facts, seam)) is not None and abs(found[0] - 1) >= limits.jump
     ]
     said = [f"the loss jumped from {j.before:.4g} to {j.after:.4g} at step {s.step}" for s, j in loud]
-    said += [f"the learning rate jumped to {times:.3g} times what it was at step {s.step}" for s, times in rates]
+    said += [f"the learning rate was {times:.3g} times what it had been at step {at}" for _, times, at in rates]
     where = ", ".join(str(s.step) for s in seams)
     known = ", ".join(f"checkpoint-{origin}" for origin in origins if origin is not None)
     twice = f"{repeated} steps were done twice" + (f" (from {known})" if known else "")
+    others = [one for seam in seams for one in differing(facts, seam) or ()] if said else []
+    given = ", ".join(f"{one.name} {short(one.before)} before and {short(one.after)} after" for one in others[:MOST_TOLD])
     yield Finding(
         severity="warning" if said else "info",
         confidence=0.8 if said else 0.9,
         metric="train/loss" if loud or not rates else "train/learning_rate",
-        headline=f"restarted at step {where}; "
+        headline=f"restarted at step {where}"
+        + (f" with other settings ({given}); " if given else "; ")
         + ("; ".join(said) if said else f"{twice}, {_otherwise(losses, limits)}"),
         start_step=seams[0].step,
         end_step=max(max(s.reached, s.step) for s in seams),
@@ -196,7 +220,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                     threshold=limits.jump,
                     setting="resume-seam.jump",
                 )
-                for _, times in rates[:1]
+                for _, times, _ in rates[:1]
             ),
         ),
         evidence=tuple(
@@ -256,8 +280,12 @@ def _loss_jump(facts: Facts, seam: Seam) -> Jump | None:
     return jump_at(loss.step.astype(np.float64), loss.value, seam.step - 0.5, width, 0.0, FEWEST)
 
 
-def _rate_times(facts: Facts, seam: Seam) -> float | None:
-    """The first learning rate after a seam over what the earlier attempt had, or was heading for, at that step."""
+def _rate_times(facts: Facts, seam: Seam) -> tuple[float, int] | None:
+    """(the learning rate after a seam over what the earlier attempt had at that step, the step).
+
+    Where both logged the same steps it is the one that is furthest apart, for a new warm-up begins low; else the first
+    after the seam over what the earlier attempt was heading for.
+    """
     if not facts.has("train/learning_rate"):
         return None
     rows = facts.run.logged["train/learning_rate"].finite
@@ -265,14 +293,21 @@ def _rate_times(facts: Facts, seam: Seam) -> float | None:
     old = old.take(old.segment == old.segment.max()) if len(old) else old
     if len(old) < REACH or not len(new):
         return None
-    at = float(new.step[0])
-    if at <= old.step[-1]:
-        expected = float(np.interp(at, old.step, old.value))
-    else:
-        tail = old.take(np.arange(len(old) - REACH, len(old)))
-        expected = fit_line(tail.step.astype(np.float64), tail.value, at).level
-    peak = float(rows.value.max())
-    return float(new.value[0]) / expected if expected > 0.01 * peak else None
+    least = 0.01 * float(rows.value.max())
+    both = new.take(new.step <= old.step[-1])
+    if len(both):
+        expected = np.interp(both.step, old.step, old.value)
+        if expected.min() <= least or both.value.min() <= 0:
+            both, expected = both.take(np.arange(1)), expected[:1]
+        if expected[0] <= least:
+            return None
+        times = both.value / expected
+        place = int(np.argmax(np.abs(np.log(np.maximum(times, 1e-9)))))
+        return float(times[place]), int(both.step[place])
+    at = int(new.step[0])
+    tail = old.take(np.arange(len(old) - REACH, len(old)))
+    heading = fit_line(tail.step.astype(np.float64), tail.value, float(at)).level
+    return (float(new.value[0]) / heading, at) if heading > least else None
 
 
 def _value_at(facts: Facts, step: int) -> float:

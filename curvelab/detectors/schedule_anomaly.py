@@ -235,8 +235,8 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
                 threshold=limits.rise,
                 setting="schedule-anomaly.rise",
             ),
-            Measured(name="rise_to", value=float(rate.value[top])),
         ),
+        also={"rise_to": float(rate.value[top])},
         evidence=(
             Point(metric="train/learning_rate", step=start, value=float(rate.value[place + 1]), label=f"{times:.3g}x"),
         ),

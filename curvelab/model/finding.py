@@ -166,7 +166,10 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault of a run. A detector leaves `pattern`, `fixes`, `samples` and `explained_by` to the engine."""
+    """One fault of a run. A detector leaves `pattern`, `fixes`, `samples` and `explained_by` to the engine.
+
+    also  numbers that the sentences of its fixes use, and that say nothing of the fault itself
+    """
 
     pattern: str = ""
     severity: Severity
@@ -176,6 +179,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     start_step: int | None
     end_step: int | None
     measured: tuple[Measured, ...] = ()
+    also: dict[str, float] = {}
     evidence: tuple[Evidence, ...] = ()
     fixes: tuple[Fix, ...] = ()
     causes: tuple[Cause, ...] = ()
