@@ -36,7 +36,7 @@ from curvelab.prose import in_print
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
-from curvelab.steering import doubted, steered
+from curvelab.steering import doubted, steered, weight_of
 from curvelab.stopping import early_stopping
 
 MOST_FIXES = 3
@@ -191,9 +191,9 @@ def _all_advised(facts: Facts, outcomes: Sequence[Outcome], findings: Sequence[F
 
 
 def _advised(one: Detector, facts: Facts, finding: Finding) -> Finding:
-    """A finding with its fixes: the most useful for the likeliest causes, the cheapest of these first."""
+    """A finding with its fixes: the most useful for the likeliest causes; of those of equal weight the cheapest first."""
     meant = steered([remedy for remedy in one.remedies if remedy.applies(facts, finding)], finding.causes)
-    chosen = sorted(meant[:MOST_FIXES], key=lambda remedy: CHEAPEST_FIRST.index(remedy.cost))
+    chosen = sorted(meant[:MOST_FIXES], key=lambda remedy: (-weight_of(remedy, finding.causes), CHEAPEST_FIRST.index(remedy.cost)))
     return msgspec.structs.replace(finding, fixes=tuple(_fix(remedy, facts, finding) for remedy in chosen))
 
 

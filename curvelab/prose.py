@@ -17,12 +17,16 @@ LONGEST = 1e7  # an exponent that makes a longer number stays
 _EXPONENT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-])(\d+)(?![\w.]*\w)")
 _LONG = re.compile(r"(?<![\w.,/=:\\−-])(\d{4,})(?=$|[\s,;:)%?!–]|\.(?!\d))")
 _MINUS = re.compile(r"(?:(?<=^)|(?<=[\s(,;–]))-(?=\d)(?!100\b(?!\.))")
+_ONE = re.compile(r"(?<![\w.,])1 (steps|samples|epochs|evals|logs|batches|points|tokens|checkpoints|updates|values)\b")
+_SINGLE = {"batches": "batch"}
+_EVERY = re.compile(r"\bevery 1 (step|log|eval|epoch)\b")
 _SETTING = re.compile(r"\w*_\w+[\s:]*(?:of )?$|(?:arXiv|seed|port)\s$")
 
 
 def printed(text: str) -> str:
     """A sentence with its numbers in print."""
     text = _EXPONENT.sub(_plain, text)
+    text = _EVERY.sub(r"every \1", _ONE.sub(lambda found: f"1 {_SINGLE.get(found[1], found[1][:-1])}", text))
     text = _LONG.sub(lambda found: found[0] if _SETTING.search(text[: found.start()]) else f"{int(found[1]):,}", text)
     return _MINUS.sub("−", text)
 
@@ -55,7 +59,13 @@ def _cause(cause: Cause) -> Cause:
 
 
 def _fix(fix: Fix) -> Fix:
-    return msgspec.structs.replace(fix, title=printed(fix.title), why=printed(fix.why), when_not=printed(fix.when_not))
+    return msgspec.structs.replace(
+        fix,
+        title=printed(fix.title),
+        why=printed(fix.why),
+        when_not=printed(fix.when_not),
+        changes=tuple(msgspec.structs.replace(one, because=printed(one.because)) for one in fix.changes),
+    )
 
 
 def _all(texts: Iterable[str]) -> tuple[str, ...]:

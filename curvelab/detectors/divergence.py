@@ -137,7 +137,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Look at the data of the steps after {start_step}: another source, empty or repeated samples",
-        why="The loss left a level that was stable at the same rate: what changed there is the data.",
+        why="One broken batch, or a source that is unlike the rest, can throw a loss up at a rate that the run bears otherwise.",
         when_not="The gradient norm had climbed before.",
         cost="none",
         source="judgement",
@@ -234,10 +234,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     steady = turn is None or turn.gain >= WANDERING
     if rise <= max(least, 0.0) or not (late or (clear and steady)):
         return
-    if by_levels:  # single points scatter by more than the rise: only levels tell where it began
-        onset = _onset(level, level, lowest, best, OF_THE_RISE * rise)
-    else:
-        onset = _onset(level, value, lowest, best, max(3 * sigma, 0.02 * rise))
+    margin = OF_THE_RISE * rise if by_levels else max(3 * sigma, 0.02 * rise)
+    onset = _onset(level, level if by_levels else value, lowest, best, margin)  # single points may scatter by more than the rise
     if _waves(level[np.searchsorted(step, facts.warmup_end) : lowest], rise):
         return
     start, last = int(step[onset]), int(step[-1])

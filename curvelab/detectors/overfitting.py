@@ -7,8 +7,8 @@ falling. The onset is the step of the eval minimum: the checkpoint to keep.
 
 Why
 ---
-From the minimum on, every step makes the model worse on data that it has not seen. The final weights are not the best
-ones, and the time after the minimum was wasted.
+From the minimum on, every step makes the model worse on data that it has not seen. Unless the best weights were put back
+or kept, what the run leaves is worse than what it had; the time after the minimum was wasted in any case.
 
 Look-alikes
 -----------

@@ -246,6 +246,7 @@ def _measured(jump: Jump, limits: Thresholds) -> Measured:
     if _noisy(jump, limits):
         return Measured(
             name="loss_jump_sigmas",
+            fires="above",
             value=abs(jump.sigmas),
             unit="standard errors",
             threshold=limits.sigmas,
@@ -253,6 +254,7 @@ def _measured(jump: Jump, limits: Thresholds) -> Measured:
         )
     return Measured(
         name="loss_jump",
+        fires="above",
         value=jump.size / abs(jump.before) if jump.before else 0.0,
         unit="of the loss before",
         threshold=limits.jump,

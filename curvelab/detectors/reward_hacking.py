@@ -65,7 +65,7 @@ REMEDIES = (
     Remedy(
         title="Read completions from the start and the end of the run side by side",
         why="The reward rose by {reward_rise:.3g}; whether it was earned shows in the text alone.",
-        when_not="Never: it takes ten minutes.",
+        when_not="They were read before; it takes ten minutes.",
         cost="none",
         source="trl-faq",
     ),

@@ -59,7 +59,7 @@ def percent(share: float) -> str:
         return value(hundred if math.isfinite(hundred) else share) + PERCENT
     if abs(hundred) >= 1000:
         return f"{hundred:,.0f}{PERCENT}"
-    rounded = round(hundred, 1 if abs(hundred) >= 1 else 2)
+    rounded = round(hundred, 1 if abs(hundred) >= 1 else 2) + 0.0  # -0.0 is 0
     if rounded == 100 and hundred < 100:
         rounded = 99.9
     return f"{rounded:,.10g}{PERCENT}"
@@ -102,15 +102,15 @@ def measured(one: Measured) -> tuple[str, str, str]:
     unit = clean(one.unit, 60)
     if one.value == 1:
         unit = _PLURAL.sub(r"\1", unit, count=1)
-    return amount(one.value, one.unit), unit, needed(one)
+    return amount(one.value, one.unit).replace("-", "−", 1 if one.value < 0 else 0), unit, needed(one)
 
 
 def needed(one: Measured) -> str:
-    """What a number must be to make its finding: "≥ 5 %", "≤ 4"; empty where there is no threshold."""
+    """What a number must be to make its finding: "≥ 5 %", "< 4"; empty where there is no threshold."""
     if one.threshold is None:
         return ""
     above = one.value >= one.threshold if not one.fires else one.fires == "above"
-    return f"{'≥' if above else '≤'}\N{NO-BREAK SPACE}{amount(one.threshold, one.unit)}"
+    return f"{'≥' if above else '<'}\N{NO-BREAK SPACE}{amount(one.threshold, one.unit)}"
 
 
 def setting(given: Any) -> str:
