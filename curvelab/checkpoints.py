@@ -24,6 +24,7 @@ from curvelab.model.log import Floats
 from curvelab.model.result import CheckpointAdvice
 from curvelab.model.run import Curve
 from curvelab.perplexity import perplexity
+from curvelab.prose import printed
 from curvelab.saved import Saved, ended, saved
 
 NOISES = 3.0  # standard deviations of one eval within which two are alike (judgement, as for overfitting)
@@ -92,7 +93,7 @@ def checkpoint_advice(facts: Facts, story: Sequence[Finding]) -> CheckpointAdvic
         nearest_value=choice.nearest_value,
         nearest_path=None if folder is None else str(folder),
         known_from=choice.left.known_from or choice.left.reason,
-        sentence=_measured_apart(choice, story, _sentence(choice, story, spoilt)),
+        sentence=printed(_measured_apart(choice, story, _sentence(choice, story, spoilt))),
     )
 
 
@@ -107,9 +108,7 @@ def _measured_apart(choice: _Choice, story: Sequence[Finding], sentence: str) ->
     apart = next((f for f in story if f.pattern == "train-eval-mismatch" and f.metric == choice.judge.metric), None)
     if apart is None or any(one.name == "accumulation" for one in apart.measured):
         return sentence
-    named = "load_best" in sentence.split(" ", 1)[0]
-    rest = sentence if named else sentence[:1].lower() + sentence[1:]
-    return f"Settle the mismatch first: {choice.judge.metric} may not measure what was trained. Taken as it is, {rest}"
+    return f"Settle the mismatch first: {choice.judge.metric} may not measure what was trained. Taken as it is, {sentence[:1].lower()}{sentence[1:]}"
 
 
 def _choice(facts: Facts, story: Sequence[Finding], spoilt: Finding | None) -> _Choice | None:
@@ -119,7 +118,8 @@ def _choice(facts: Facts, story: Sequence[Finding], spoilt: Finding | None) -> _
     evals = judge.curve.finite
     if restores_best(facts):
         evals = evals.take(np.arange(len(without_restored_best(judge.costs(evals.value)))))
-    fatal = min((step for step in (fatal_step(story), spoilt and spoilt.start_step) if step is not None), default=None)
+    ends = (fatal_step(story), None if spoilt is None else spoilt.start_step)
+    fatal = min((step for step in ends if step is not None), default=None)
     sound = _sound(facts, evals, fatal)
     if not sound:
         return None

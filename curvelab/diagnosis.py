@@ -38,6 +38,7 @@ from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
 from curvelab.steering import doubted, steered, weight_of
 from curvelab.stopping import early_stopping
+from curvelab.toll import toll_of
 
 MOST_FIXES = 3
 MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
@@ -100,6 +101,7 @@ def _advice(facts: Facts, story: Sequence[Finding], options: Options) -> tuple[d
     parts: dict[str, Callable[[], Any]] = {
         "patch": lambda: patch_of(story, facts.spoken, options),
         "wasted": lambda: wasted(facts, story, tariff_of(facts, options)),
+        "toll": lambda: toll_of(facts, story, tariff_of(facts, options)),
         "early_stopping": lambda: early_stopping(facts, options, tariff_of(facts, options)),
         "checkpoint": lambda: checkpoint_advice(facts, story),
     }

@@ -20,15 +20,20 @@ _MINUS = re.compile(r"(?:(?<=^)|(?<=[\s(,;–]))-(?=\d)(?!100\b(?!\.))")
 _ONE = re.compile(r"(?<![\w.,])1 (steps|samples|epochs|evals|logs|batches|points|tokens|checkpoints|updates|values)\b")
 _SINGLE = {"batches": "batch"}
 _EVERY = re.compile(r"\bevery 1 (step|log|eval|epoch)\b")
-_SETTING = re.compile(r"\w*_\w+[\s:]*(?:of )?$|(?:arXiv|seed|port)\s$")
+_SETTING = re.compile(r"\w*_\w+:?\s(?:is |of |to )?$|(?:arXiv|seed|port)\s$")
 
 
 def printed(text: str) -> str:
     """A sentence with its numbers in print."""
     text = _EXPONENT.sub(_plain, text)
     text = _EVERY.sub(r"every \1", _ONE.sub(lambda found: f"1 {_SINGLE.get(found[1], found[1][:-1])}", text))
-    text = _LONG.sub(lambda found: found[0] if _SETTING.search(text[: found.start()]) else f"{int(found[1]):,}", text)
-    return _MINUS.sub("−", text)
+    text = _LONG.sub(lambda found: found[0] if _copied(found) else f"{int(found[1]):,}", text)
+    return _MINUS.sub(lambda found: found[0] if _copied(found) else "−", text)
+
+
+def _copied(found: re.Match[str]) -> bool:
+    """Whether a number is the value of a setting: that is copied."""
+    return _SETTING.search(found.string[: found.start()]) is not None
 
 
 def _plain(found: re.Match[str]) -> str:

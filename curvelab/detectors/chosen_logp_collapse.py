@@ -131,11 +131,12 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     half = running_median(value, 3) < before - max(0.5 * limits.fall * abs(before), CERTAIN * error / 2)
     start = int(curve.step[np.argmax(half)]) if half.any() else int(curve.step[0])
     lowest = float(running_median(value, 3).min())
+    fell = f"fell by {nats:.3g} nats, from {before:.4g} to {after:.4g} (lowest {lowest:.4g})"
     yield Finding(
         severity="critical" if share >= 1.0 and nats >= limits.nats else "warning",
         confidence=0.65 + 0.3 * min(1.0, (share - limits.fall) / 0.3 if share > limits.fall else 0.5),
         metric=curve.metric,
-        headline=f"the log-probability of the chosen answers fell by {nats:.3g} nats, from {before:.4g} to {after:.4g} (lowest {lowest:.4g}), while the margin held",
+        headline=f"the log-probability of the chosen answers {fell}, while the margin held",
         start_step=start,
         end_step=int(curve.step[-1]),
         measured=(

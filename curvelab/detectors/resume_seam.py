@@ -81,7 +81,8 @@ def _as_before(facts: Facts, finding: Finding) -> Iterator[Change]:
     for seam in facts.run.seams:
         for one in differing(facts, seam) or ():
             if one.name in BOUNDS and not isinstance(one.before, str):
-                yield from change(facts, one.name, one.before, "measured", "what the first part of the run was given")
+                said = f"what the part before step {seam.step} was given"
+                yield from change(facts, one.name, one.before, "measured", said)
 
 
 REMEDIES = (
@@ -119,6 +120,7 @@ REMEDIES = (
         cost="rerun",
         source="transformers-checkpoints",
         applies=_jumped,
+        causes=("schedule-anew", "optimizer-states", "data-order", "other-weights"),
     ),
     Remedy(
         title="Check {flag_save_only_model}: without optimizer and scheduler states a resume cannot be clean",

@@ -26,10 +26,14 @@ MOST_RANGES = 4  # of samples, and lines of a batch log
 MOST_LEFT_OUT = 8  # patterns not asked for that are named
 MOST_CAUSES, ALL_CAUSES = 2, 4  # of a finding, in short and in full
 MOST_SIGNS = 2  # for and against a cause, in short
+NARROW, HELD = "\u202f", "\ue000"  # a space that does not break, and what stands for it while lines are broken
 LABEL = 15  # columns, of the words before a hanging paragraph
 Part = str | tuple[str, str]
 _ASCII = str.maketrans(
-    {"→": ">", "–": "-", "…": ".", "’": "'", "\u202f": " ", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+"}
+    {
+        **{"→": ">", "–": "-", "−": "-", "…": ".", "’": "'", "≥": ">=", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+"},
+        **{"\u202f": " ", "\u00a0": " "},
+    }
 )
 
 
@@ -81,8 +85,10 @@ class _Printer:
         for part in parts:
             words, style = (part, "") if isinstance(part, str) else part
             text.append(self._safe(words), style)
+        text.plain = text.plain.replace(NARROW, HELD)  # rich would break a line there
         lines = text.wrap(self.console, self.width - indent - len(label), overflow="fold")
         for number, line in enumerate(lines):
+            line.plain = line.plain.replace(HELD, NARROW)
             line.rstrip()
             lead = Text(" " * indent).append(label if not number else " " * len(label), "dim")
             self.console.print(lead.append_text(line), highlight=False, soft_wrap=True)
@@ -101,9 +107,9 @@ def _head(diagnosis: Diagnosis, printer: _Printer) -> None:
     if verdict.severity is None:
         printer.line(verdict.sentence, indent=2)
     else:
-        # The headline follows with its finding: the terminal shows it once.
-        how = f"{verdict.severity}, {verdict.sure}" if verdict.sure else str(verdict.severity)
-        printer.line((how, "dim"), indent=2)
+        # The headline follows with its finding, and the title stands above: the terminal shows each once.
+        told = verdict.lead.removeprefix(verdict.title).lstrip(", ")
+        printer.line((f"{verdict.severity}, {told}" if told else str(verdict.severity), "dim"), indent=2)
     points = numerals.plural(diagnosis.points, "train point")
     printer.line((f"{wording.STATES[diagnosis.state]} · {wording.progress(diagnosis)} · {points}", "dim"), indent=2)
     if restarts := wording.restarts(diagnosis):
@@ -165,7 +171,7 @@ def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) ->
     if verbose:
         for number_told in finding.measured[:12]:
             value, unit, threshold = numerals.measured(number_told)
-            against = f" (threshold {threshold})" if threshold else ""
+            against = f" (it takes {threshold})" if threshold else ""
             name = clean(number_told.name, 60).replace("_", " ")
             printer.labelled(
                 "measured", f"{name}: {' '.join(part for part in (value, unit) if part)}{against}", indent=3
@@ -180,7 +186,7 @@ def _finding(number: int, finding: Finding, printer: _Printer, verbose: bool) ->
         costs = f"costs {wording.COSTS[fix.cost]}"
         printer.labelled("fix", wording.sentence(fix.title), indent=3)
         printer.labelled("", (f"{changes}; {costs}" if changes else costs, "dim"), indent=3)
-        if grounds := "; ".join(filter(None, map(wording.ground, fix.changes))) if verbose else "":
+        if grounds := "; ".join(dict.fromkeys(filter(None, map(wording.ground, fix.changes)))) if verbose else "":
             printer.labelled("", (grounds, "dim"), indent=3)
         if verbose and fix.when_not:
             printer.labelled("", "Not when: ", wording.sentence(fix.when_not), indent=3)

@@ -267,8 +267,9 @@ def test_imbalance_by_size(last, departs):
     finding = found("memory-imbalance", plain(40, more=levels))
     assert (finding is None) == (departs is None)
     if finding:
-        assert measured(finding, "departs") == pytest.approx(departs)
-        assert measured(finding, "gpu") == 2
+        assert measured(finding, "departs") == pytest.approx(abs(departs))
+        assert finding.also["gpu"] == 2 and ("more" in finding.headline) == (departs > 0)
+        assert f"({last:g} GB against 40 GB)" in finding.headline
 
 
 def test_gpus_that_do_not_work_are_not_compared():
@@ -497,7 +498,7 @@ def saved(rise: float = 0.6, **config: object) -> Run:
 
 def test_only_the_last_checkpoint_was_kept():
     finding = found("no-useful-checkpoint", saved(save_strategy="steps", save_steps=50, save_total_limit=1))
-    assert measured(finding, "kept_step") == 500
+    assert finding.also["kept_step"] == 500
     assert measured(finding, "worse") == pytest.approx(0.24, abs=0.05)
     assert changes(finding)["load_best_model_at_end"] == (None, True)
 
