@@ -62,6 +62,10 @@ class Thresholds:
 MANY = 0.05  # share of the run that was done twice from which on checkpoints are too far apart (judgement)
 
 
+def _was_resumed(facts: Facts, finding: Finding) -> bool:
+    return "trainings" not in finding.also
+
+
 def _jumped(facts: Facts, finding: Finding) -> bool:
     return finding.severity != "info"
 
@@ -106,12 +110,20 @@ REMEDIES = (
         applies=lambda facts, finding: _jumped(facts, finding) and facts.setting("save_only_model") is True,
     ),
     Remedy(
+        title="Write each training into a log of its own",
+        why="Two trainings in one log are told apart by their steps alone, and the earlier one is left out of every number here.",
+        when_not="It was one training that was begun from scratch on purpose.",
+        cost="none",
+        source="judgement",
+        applies=lambda facts, finding: not _was_resumed(facts, finding),
+    ),
+    Remedy(
         title="Nothing: the resume left no trace but {repeated:.0f} steps that were done twice",
         why="Steps between the last checkpoint and the stop are lost in every resume.",
         when_not="They are many: save more often.",
         cost="none",
         source="transformers-checkpoints",
-        applies=lambda facts, finding: not _jumped(facts, finding) and not _many(facts, finding),
+        applies=lambda facts, finding: _was_resumed(facts, finding) and not _jumped(facts, finding) and not _many(facts, finding),
     ),
     Remedy(
         title="Resume with everything: trainer.train(resume_from_checkpoint=True), same {flag_max_steps}, batch size and {flag_seed}",
@@ -181,6 +193,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     seams = facts.run.seams
     if not seams:
         return
+    if all(_anew(facts, seam) for seam in seams):
+        yield _second_training(facts)
+        return
     if len(facts.loss) < 2 * FEWEST:
         raise NotApplicable("the run was restarted, but too few logs lie around the seam to compare")
     origins = [_checkpoint(facts, seam) for seam in seams]
@@ -228,6 +243,27 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         evidence=tuple(
             Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="restart") for s in seams
         ),
+    )
+
+
+def _anew(facts: Facts, seam: Seam) -> bool:
+    """Whether an attempt begins where the log begins: no resume, but another training that was written into the same log."""
+    return seam.step <= (facts.run.first_step or 0)
+
+
+def _second_training(facts: Facts) -> Finding:
+    """What is said where every attempt begins at the first step: nothing was resumed."""
+    seams = facts.run.seams
+    again = "a second training was" if len(seams) == 1 else f"{len(seams)} more trainings were"
+    return Finding(
+        severity="info",
+        confidence=0.9,
+        metric="train/loss",
+        headline=f"{again} written into the same log: at step {seams[-1].step} it begins again, after step {seams[-1].reached}; the last one is told here",
+        start_step=seams[0].step,
+        end_step=max(max(s.reached, s.step) for s in seams),
+        also={"trainings": float(len(seams) + 1)},
+        evidence=tuple(Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="begins again") for s in seams),
     )
 
 

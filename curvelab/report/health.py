@@ -25,7 +25,9 @@ def _fall(diagnosis: Diagnosis) -> str:
         return ""
     few = max(3, len(values) // FEW)
     first, last = numerals.value(median(values[:few])), numerals.value(median(values[-few:]))
-    return f"train/loss went from {first} to {last}" if first != last else f"train/loss stayed at {last}"
+    if first == last:
+        return f"train/loss stayed at {last}"
+    return f"train/loss {'fell' if median(values[-few:]) < median(values[:few]) else 'rose'} from {first} to {last}"
 
 
 def _evals(diagnosis: Diagnosis) -> str:

@@ -110,7 +110,7 @@ def needed(one: Measured) -> str:
     if one.threshold is None:
         return ""
     above = one.value >= one.threshold if not one.fires else one.fires == "above"
-    return f"{'≥' if above else '<'}\N{NO-BREAK SPACE}{amount(one.threshold, one.unit)}"
+    return f"{'≥' if above else '<'}\N{NARROW NO-BREAK SPACE}{amount(one.threshold, one.unit)}"
 
 
 def setting(given: Any) -> str:

@@ -31,8 +31,8 @@ LABEL = 15  # columns, of the words before a hanging paragraph
 Part = str | tuple[str, str]
 _ASCII = str.maketrans(
     {
-        **{"→": ">", "–": "-", "−": "-", "…": ".", "’": "'", "≥": ">=", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+"},
-        **{"\u202f": " ", "\u00a0": " "},
+        "→": ">", "–": "-", "−": "-", "…": ".", "’": "'", "≥": ">=", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+",
+        "\u202f": " ", "\u00a0": " ",
     }
 )
 
@@ -84,7 +84,7 @@ class _Printer:
         text = Text()
         for part in parts:
             words, style = (part, "") if isinstance(part, str) else part
-            text.append(self._safe(words), style)
+            text.append(self._safe(wording.unbroken(words)), style)
         text.plain = text.plain.replace(NARROW, HELD)  # rich would break a line there
         lines = text.wrap(self.console, self.width - indent - len(label), overflow="fold")
         for number, line in enumerate(lines):

@@ -75,7 +75,7 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
     if root is None:
         return Verdict(title, "", "", "warning")
     title = f"{_perhaps(title) if root.confidence <= DOUBTED else title}{_since(diagnosis, root)}"
-    lead = f"{title}, {surely(root.confidence)}; {costs.in_short(diagnosis, root.start_step)}."
+    lead = unbroken(f"{title}, {surely(root.confidence)}; {costs.in_short(diagnosis, root.start_step)}.")
     return Verdict(title, f"{lead} {sentence(root.headline)}", sure(root.confidence), root.severity, lead)
 
 
@@ -126,12 +126,11 @@ def _healthy(diagnosis: Diagnosis, found: str) -> str:
     told = [f"{found}{rest}."]
     if reasons := health.evidence(diagnosis):
         told.append(sentence("; ".join(reasons)))
-    told.append(f"{health.seen(diagnosis)}." if not left else "")
     blind = health.unseen(diagnosis)
-    told += [sentence("; ".join(blind))] if blind else []
+    told.append(f"How sure: {health.seen(diagnosis)}{', but ' + '; '.join(blind) if blind else ''}.")
     if blind and (wanted := to_log(diagnosis)):
-        told.append(f"To log next time: {wanted[0][0]} ({wanted[0][1]}).")
-    return " ".join(filter(None, told))
+        told.append(f"Next time log {wanted[0][0]}: {wanted[0][1]}.")
+    return unbroken(" ".join(told))
 
 
 def _were(number: int) -> str:
@@ -167,7 +166,7 @@ def sentence(text: str) -> str:
 
 def unbroken(text: str) -> str:
     """A text in which no line ends between a number and its sign or unit."""
-    return _UNIT.sub(r"\1\u202f\2", text)
+    return _UNIT.sub("\\1\u202f\\2", text)
 
 
 def sure(confidence: float) -> str:

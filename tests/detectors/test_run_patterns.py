@@ -450,12 +450,14 @@ def test_the_schedule_leaves_a_seam_to_the_seam():
     assert found("schedule-anomaly", resumed(rate_times=2.0)) is None
 
 
-def test_a_run_that_begins_again_is_not_said_to_go_on():
-    run = replace(resumed(), seams=(Seam(segment=1, step=5, reached=300),))
+def test_a_run_that_begins_again_is_another_training_and_no_resume():
+    run = replace(resumed(rate_times=3.0), seams=(Seam(segment=1, step=5, reached=300),))
     finding = found("resume-seam", run)
     assert finding is not None
-    assert finding.severity == "info"
-    assert "too few logs" in finding.headline
+    assert finding.severity == "info" and not finding.measured
+    assert finding.headline.startswith("a second training was written into the same log: at step 5 it begins again")
+    assert [fix.title for fix in finding.fixes] == ["Write each training into a log of its own"]
+    assert diagnose(run).toll is None
 
 
 def test_no_seam_no_finding():
