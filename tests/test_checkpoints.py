@@ -124,7 +124,7 @@ def test_a_task_metric_decides_where_the_run_says_so_and_is_mentioned_where_not(
 
 def test_losses_without_a_scale_have_no_percentage():
     below = advice(run_with([0.5, -0.2, -1.0, -0.5, -0.3, 0.0, 0.1, 0.2, 0.3, 0.4], EACH_50))
-    assert below.sentence == "Use checkpoint-150: eval/loss -1; the final model is worse (0.4 against -1)"
+    assert below.sentence == "Use checkpoint-150: eval/loss −1; the final model is worse (0.4 against −1)"
     assert below.perplexity is None
 
 

@@ -161,10 +161,10 @@ def test_no_limit_is_more_than_any_limit():
 
 
 def test_a_doubted_finding_changes_no_training():
-    run, config = run_of(), {"max_grad_norm": (None, 21.0), "eval_steps": (None, 50)}
+    run, config = run_of(), {"max_grad_norm": (None, 21.0), "logging_steps": (None, 5)}
     words = spoken(run)
     patch = patch_of([in_words(finding("clip-saturation", fix(**config), confidence=0.5), words)], words)
-    assert [line.change.setting for line in patch.changes] == ["eval_steps"]
+    assert [line.change.setting for line in patch.changes] == ["logging_steps"]
 
 
 def test_a_change_to_what_is_there_is_none():

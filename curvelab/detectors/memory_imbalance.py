@@ -106,7 +106,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     found = NAME.search(metric)
     gpu = int(found.group(1)) if found else 0
     others = levels[metric] / (1 + departs[metric])
-    unit = " GB" if metric.endswith("_gb") else ""
+    unit = {"gb": " GB", "percent": " %", "bytes": " bytes", "mb": " MB"}.get(metric.rpartition("_")[2], "")
     yield Finding(
         severity="warning",
         confidence=0.6 + 0.2 * min(1.0, abs(departs[metric]) - limits.departs),

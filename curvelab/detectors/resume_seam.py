@@ -110,7 +110,7 @@ REMEDIES = (
         applies=lambda facts, finding: _jumped(facts, finding) and facts.setting("save_only_model") is True,
     ),
     Remedy(
-        title="Write each training into a log of its own",
+        title="Log each training into a folder of its own",
         why="Two trainings in one log are told apart by their steps alone, and the earlier one is left out of every number here.",
         when_not="It was one training that was begun from scratch on purpose.",
         cost="none",

@@ -9,6 +9,7 @@ from curvelab.model.result import Diagnosis, Thinned
 from curvelab.report import numerals
 from curvelab.report.plain import clean
 
+NEAR = 0.05  # of the best eval (as for overfitting: about 5 %)
 FEW = 20  # the first and the last twentieth of a curve, three points at least, tell where it began and where it ended
 # what a healthy run is above all without: when one of these could not look, the verdict says so
 TELLING = ("overfitting", "divergence", "plateau", "non-finite", "exploding-gradients")
@@ -38,7 +39,9 @@ def _evals(diagnosis: Diagnosis) -> str:
     if one.best_step == one.final_step or one.best_value == one.final_value:
         return f"the last eval is the best ({metric} {value})"
     best = f"{numerals.value(one.best_value)} at step {numerals.count(one.best_step)}"
-    return f"the last eval ({metric} {value}) is near the best ({best})"
+    if one.worse <= NEAR:
+        return f"the last eval ({metric} {value}) is near the best ({best})"
+    return f"the last eval ({metric} {value}) is {numerals.percent(one.worse)} worse than the best ({best})"
 
 
 def _norms(diagnosis: Diagnosis) -> str:

@@ -456,7 +456,7 @@ def test_a_run_that_begins_again_is_another_training_and_no_resume():
     assert finding is not None
     assert finding.severity == "info" and not finding.measured
     assert finding.headline.startswith("a second training was written into the same log: at step 5 it begins again")
-    assert [fix.title for fix in finding.fixes] == ["Write each training into a log of its own"]
+    assert [fix.title for fix in finding.fixes] == ["Log each training into a folder of its own"]
     assert diagnose(run).toll is None
 
 
