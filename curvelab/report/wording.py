@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curvelab.knowledge.merging import DOUBTED
-from curvelab.model.finding import SEVERITIES, Cause, Change, Cost, Finding, Gap, Samples, Severity
+from curvelab.model.finding import SEVERITIES, Cause, Cost, Finding, Gap, Samples, Severity
 from curvelab.model.result import Diagnosis, Outcome
 from curvelab.report import costs, health, numerals
+from curvelab.report.changes import by_hand, change, copied, ground, patch_of, remarks
 from curvelab.report.numerals import count, percent, plural
 from curvelab.report.plain import clean
+from curvelab.report.sentences import sentence, unbroken
+
+__all__ = ["by_hand", "change", "copied", "ground", "patch_of", "remarks", "sentence", "unbroken"]  # what the templates find here
 
 SHAPES: dict[Severity, str] = {"critical": "■", "warning": "▲", "info": "●"}
 COSTS: dict[Cost, str] = {
@@ -45,7 +49,6 @@ _HOW_TO_LOG = {
     "train/learning_rate": "log it with the loss",
     "train/tokens_per_second": "count tokens (include_num_input_tokens_seen)",
 }
-_UNIT = re.compile(r"(\d) (%|(?:GB|MB|nats|h|min|s|d|GPU-hours)\b)")
 _OF_REWARDS = re.compile(r"train/(reward|kl$|entropy$|logps|completions|frac_reward)")
 
 
@@ -153,20 +156,6 @@ def changed(diagnosis: Diagnosis) -> list[str]:
         for pattern, values in given.items()
         for name, value in (values.items() if isinstance(values, dict) else ())
     ]
-
-
-def sentence(text: str) -> str:
-    """A headline as a sentence: cleaned, with a full stop, and a capital unless it begins with a metric's name."""
-    plain = unbroken(clean(text, 600))
-    first = plain.partition(" ")[0]
-    if first.isalpha() and first.islower():
-        plain = plain[0].upper() + plain[1:]
-    return plain if plain.endswith((".", "!", "?")) else plain + "."
-
-
-def unbroken(text: str) -> str:
-    """A text in which no line ends between a number and its sign or unit."""
-    return _UNIT.sub("\\1\u202f\\2", text)
 
 
 def sure(confidence: float) -> str:
@@ -291,49 +280,6 @@ def checkpoint(diagnosis: Diagnosis) -> str:
         return ""
     known = clean(advice.known_from, 120) if advice.nearest_step is not None else ""
     return f"{unbroken(clean(advice.sentence, 600))}{f' (known from {known})' if known else ''}"
-
-
-def change(one: Change) -> str:
-    """A change in words: "max_grad_norm: 1 → 4.4"."""
-    name = clean(one.setting, 80)
-    if one.to is None:
-        return name if one.from_ is None else f"{name}: now {numerals.setting(one.from_)}"
-    now = numerals.UNKNOWN if one.from_ is None else numerals.setting(one.from_)
-    return f"{name}: {now} → {numerals.setting(one.to)}"
-
-
-def ground(one: Change) -> str:
-    """Where the number of a change comes from: "measured: 90th percentile of 118 logged norms"."""
-    because = unbroken(clean(one.because, 200))
-    return f"{one.basis}: {because}" if because else ""
-
-
-FORMS = {"python": "Python", "cli": "Command line", "yaml": "YAML"}
-
-
-def patch_of(diagnosis: Diagnosis) -> tuple[str, list[tuple[str, str]]]:
-    """(whose flags they are and how that is known, the texts to copy as (title, text)); empty without a change."""
-    patch = diagnosis.patch
-    if patch is None or not patch.changes:
-        return "", []
-    texts = [(FORMS.get(kind, clean(kind, 20)), copied(text)) for kind, text in patch.forms.items()]
-    return f"For {clean(patch.trainer, 60)} ({clean(patch.because, 200)})", texts
-
-
-def by_hand(diagnosis: Diagnosis) -> list[str]:
-    """What the patch cannot do, in words."""
-    return [] if diagnosis.patch is None else [sentence(one) for one in diagnosis.patch.by_hand]
-
-
-def remarks(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """(setting, where findings pulled it differently) of the patch."""
-    lines = () if diagnosis.patch is None else diagnosis.patch.changes
-    return [(one.change.setting, sentence(one.remark)) for one in lines if one.remark]
-
-
-def copied(text: str) -> str:
-    """A text of several lines for copying: each line cleaned, no line lost."""
-    return "\n".join(clean(line, 400) for line in text.splitlines())
 
 
 def sample_ranges(samples: Samples) -> list[str]:

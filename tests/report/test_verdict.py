@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from states import SAMPLES
 
 from curvelab import synth
 from curvelab.diagnosis import diagnose
@@ -15,7 +16,6 @@ from curvelab.report import numerals, wording
 from curvelab.report.markdown import markdown
 from curvelab.report.text import plain
 
-from states import SAMPLES
 from . import diagnoses as made
 
 
@@ -24,7 +24,7 @@ def lead(diagnosis: Diagnosis) -> str:
 
 
 def with_cost(**fields: object) -> Diagnosis:
-    return msgspec.structs.replace(made.diagnosis([made.overfitting()], **{"wasted": None}), **fields)
+    return msgspec.structs.replace(made.diagnosis([made.overfitting()], wasted=None), **fields)
 
 
 def test_it_says_what_since_when_how_sure_and_at_what_cost() -> None:
