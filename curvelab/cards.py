@@ -15,6 +15,7 @@ from curvelab.model.finding import Cost
 from curvelab.rules import FLAG, Detector, Remedy
 from curvelab.sources import Importer
 
+PLACEHOLDERS = "What stands in <angle brackets> is filled in from the run: a step, a number that was measured, a setting."
 WIDTH = 100  # columns of a card as text
 COSTS: dict[Cost, str] = {
     "none": "nothing to train again",
@@ -54,9 +55,9 @@ def _text_lines(one: Detector) -> Iterator[str]:
     told = sections(one.card)
     yield f"{one.pattern}: {one.title}"
     yield ""
-    yield told.pop("")
+    yield from _paragraphs(told.pop(""), "")
     for heading, text in told.items():
-        yield from ("", heading, textwrap.indent(text, "  "))
+        yield from ("", heading, *_paragraphs(text, "  "))
     yield from ("", "Needs")
     for metric, points in one.needs.items():
         yield f"  {metric}, {points} points or more"
@@ -67,13 +68,15 @@ def _text_lines(one: Detector) -> Iterator[str]:
         yield f"    --set {limit.setting}={limit.default:g}"
     weighing = causes().get(one.pattern)
     if weighing is not None:
-        yield from ("", "Causes that are weighed", textwrap.indent(weighing.card.strip(), "  "), "")
+        yield from ("", "Causes that are weighed", *_paragraphs(weighing.card.strip(), "  "), "")
         for cause in weighing.candidates:
             yield from _wrapped(f"{cause.name} ({100 * cause.prior:.0f} % before the log is looked at): {cause.title}", "  ", "     ")
             yield from _wrapped(f"Speaks for it: {cause.tells}", "     ")
     if not one.remedies:
         return
     yield from ("", "Fixes")
+    if any(_general(text) != _named(text) for remedy in one.remedies for text in (remedy.title, remedy.why, remedy.when_not)):
+        yield from _wrapped(PLACEHOLDERS, "  ")
     for number, remedy in enumerate(one.remedies, 1):
         yield from _wrapped(f"{number}. {_general(remedy.title)}", "  ", "     ")
         for name, text in _facts(remedy):
@@ -105,8 +108,23 @@ def _general(text: str) -> str:
 
     `{flag_learning_rate}` becomes the canonical name of the setting.
     """
-    named = re.sub(rf"\{{{FLAG}(\w+)\}}", r"\1", text)
-    return re.sub(r"\{(\w+)(?:[:!][^{}]*)?\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", named)
+    return re.sub(r"\{(\w+)(?:[:!][^{}]*)?\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", _named(text))
+
+
+def _named(text: str) -> str:
+    """A remedy's sentence with the canonical names of its settings."""
+    return re.sub(rf"\{{{FLAG}(\w+)\}}", r"\1", text)
+
+
+def _paragraphs(text: str, indent: str) -> Iterator[str]:
+    """A card's text, its paragraphs filled to the width; lines that are set out in columns stay as they are."""
+    for number, paragraph in enumerate(re.split(r"\n\s*\n", text)):
+        if number:
+            yield ""
+        if re.search(r"\S {2,}\S|^ {2,}\S|^[-*] ", paragraph, re.M):
+            yield from textwrap.indent(paragraph, indent).splitlines()
+        else:
+            yield from _wrapped(" ".join(paragraph.split()), indent)
 
 
 def _wrapped(text: str, indent: str, more: str | None = None) -> list[str]:

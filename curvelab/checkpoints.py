@@ -3,7 +3,8 @@
 The minimum of the log is what one has: all evals are of one set, so a lower one is a better model on it. Only where the
 last eval lies within the noise of the evals and a few percent, the advice is the final model, and says so; a larger
 difference within the noise is said, too. What was trained after a NaN or a divergence is not advised, whatever its evals
-were.
+were, and neither are the weights after the policy fell apart, which the eval loss does not show. Where an eval loss does
+not measure what was trained, the advice says so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curvelab.cost import fatal_step
+from curvelab.cost import FATAL, fatal_step
 from curvelab.deciding import Judge, eval_noise, judge_of, restores_best, still_improving, without_restored_best
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
@@ -23,10 +24,17 @@ from curvelab.model.log import Floats
 from curvelab.model.result import CheckpointAdvice
 from curvelab.model.run import Curve
 from curvelab.perplexity import perplexity
+from curvelab.prose import printed
 from curvelab.saved import Saved, ended, saved
 
 NOISES = 3.0  # standard deviations of one eval within which two are alike (judgement, as for overfitting)
 ALIKE = 0.01  # of the best value; smaller differences are alike in any case (judgement)
+SPOILT = {  # what a finding says of the weights from its start on, which the eval loss does not show
+    "chosen-logp-collapse": "the log-probability of the chosen answers falls",
+    "kl-blowup": "the policy is far from its reference",
+    "entropy-collapse": "the entropy of the policy is gone",
+    "length-explosion": "the completions run away in length",
+}
 CLOSE = 0.05  # of the best value; larger ones are not, however noisy the evals are (as for overfitting: about 5 %)
 
 
@@ -66,7 +74,8 @@ class _Choice:
 
 def checkpoint_advice(facts: Facts, story: Sequence[Finding]) -> CheckpointAdvice | None:
     """The checkpoint to use; None where no eval tells the good ones from the bad."""
-    choice = _choice(facts, story)
+    spoilt = _spoilt(story)
+    choice = _choice(facts, story, spoilt) or (_choice(facts, story, None) if spoilt is not None else None)
     if choice is None:
         return None
     best, final, metric = choice.value(choice.best), choice.value(choice.final), choice.judge.metric
@@ -84,18 +93,33 @@ def checkpoint_advice(facts: Facts, story: Sequence[Finding]) -> CheckpointAdvic
         nearest_value=choice.nearest_value,
         nearest_path=None if folder is None else str(folder),
         known_from=choice.left.known_from or choice.left.reason,
-        sentence=_sentence(choice, story),
+        sentence=printed(_measured_apart(choice, story, _sentence(choice, story, spoilt))),
     )
 
 
-def _choice(facts: Facts, story: Sequence[Finding]) -> _Choice | None:
+def _spoilt(story: Sequence[Finding]) -> Finding | None:
+    """The first finding after which the weights are of no use though the eval loss goes on falling; None without one."""
+    found = [f for f in story if f.pattern in SPOILT and f.severity != "info" and f.start_step is not None]
+    return min(found, key=lambda f: f.start_step or 0, default=None)
+
+
+def _measured_apart(choice: _Choice, story: Sequence[Finding], sentence: str) -> str:
+    """The advice, with a doubt before it where the eval loss that decides does not measure what was trained."""
+    apart = next((f for f in story if f.pattern == "train-eval-mismatch" and f.metric == choice.judge.metric), None)
+    if apart is None or any(one.name == "accumulation" for one in apart.measured):
+        return sentence
+    return f"Settle the mismatch first: {choice.judge.metric} may not measure what was trained. Taken as it is, {sentence[:1].lower()}{sentence[1:]}"
+
+
+def _choice(facts: Facts, story: Sequence[Finding], spoilt: Finding | None) -> _Choice | None:
     judge = judge_of(facts)
     if judge is None:
         return None
     evals = judge.curve.finite
     if restores_best(facts):
         evals = evals.take(np.arange(len(without_restored_best(judge.costs(evals.value)))))
-    fatal = fatal_step(story)
+    ends = (fatal_step(story), None if spoilt is None else spoilt.start_step)
+    fatal = min((step for step in ends if step is not None), default=None)
     sound = _sound(facts, evals, fatal)
     if not sound:
         return None
@@ -150,10 +174,17 @@ def _nearest(evals: Curve, cost: Floats, left: Saved, judge: Judge, last: int) -
     return int(steps[place]), float(judge.costs(at[place : place + 1])[0])
 
 
-def _sentence(choice: _Choice, story: Sequence[Finding]) -> str:
+def _sentence(choice: _Choice, story: Sequence[Finding], spoilt: Finding | None) -> str:
     """The advice in one sentence."""
+    if spoilt is not None and choice.fatal in (None, spoilt.start_step):
+        why = f"{SPOILT[spoilt.pattern]} from step {spoilt.start_step} on, which {choice.judge.metric} does not show"
+        if choice.fatal is not None:
+            return f"{_use_saved(choice)}; {why}"
+        best = f"{choice.value(choice.best):.4g} at step {choice.step(choice.best)}"
+        return f"No eval tells which checkpoint to use: {why} (best {best}); the weights before that step are the sound ones"
     if choice.fatal is not None:
-        pattern = min((f for f in story if f.start_step == choice.fatal), key=lambda f: f.pattern != "non-finite").pattern
+        fatal = (f for f in story if f.start_step == choice.fatal and f.pattern in FATAL)
+        pattern = min(fatal, key=lambda f: f.pattern != "non-finite").pattern
         lost = "is not finite" if pattern == "non-finite" else "has diverged"
         return f"{_use_saved(choice)}; the training {lost} from step {choice.fatal} on"
     if restores_best(choice.facts) and choice.best != choice.final:
@@ -232,7 +263,7 @@ def _worse(choice: _Choice) -> str:
     best, final = choice.value(choice.best), choice.value(choice.final)
     percent = f"{100 * choice.worse:.2g}" if choice.worse < 0.1 else f"{100 * choice.worse:,.0f}"
     worse = f"{percent} % worse" if best > 0 else f"worse ({final:.4g} against {best:.4g})"
-    return f"{worse}, though within the noise of the evals" if choice.noisy else worse
+    return f"{worse}, no more than the evals scatter by" if choice.noisy else worse
 
 
 def _place(choice: _Choice, step: int) -> str:

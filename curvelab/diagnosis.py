@@ -32,11 +32,13 @@ from curvelab.model.percent import percent
 from curvelab.model.result import Diagnosis, Landmarks, Outcome, SeamMark, Thinned
 from curvelab.model.run import Curve, Run
 from curvelab.patch import patch_of
+from curvelab.prose import in_print
 from curvelab.rules import FLAG, Detector, NotApplicable, Remedy
 from curvelab.samples import samples_of
 from curvelab.signals.thinning import min_max_rows
-from curvelab.steering import doubted, steered
+from curvelab.steering import doubted, steered, weight_of
 from curvelab.stopping import early_stopping
+from curvelab.toll import toll_of
 
 MOST_FIXES = 3
 MOST_POINTS = 1600  # of a thinned series: two per pixel column of the page's figures
@@ -67,7 +69,7 @@ def diagnose(run: Run, settings: Options | None = None) -> Diagnosis:
             findings += found
     facts.broke_at = _broke_at(findings)
     outcomes, findings = _all_advised(facts, outcomes, findings)
-    story = _story(findings)
+    story = tuple(in_print(finding) for finding in _story(findings))
     told, failures = _advice(facts, story, options)
     return Diagnosis(
         id=run.id,
@@ -99,6 +101,7 @@ def _advice(facts: Facts, story: Sequence[Finding], options: Options) -> tuple[d
     parts: dict[str, Callable[[], Any]] = {
         "patch": lambda: patch_of(story, facts.spoken, options),
         "wasted": lambda: wasted(facts, story, tariff_of(facts, options)),
+        "toll": lambda: toll_of(facts, story, tariff_of(facts, options)),
         "early_stopping": lambda: early_stopping(facts, options, tariff_of(facts, options)),
         "checkpoint": lambda: checkpoint_advice(facts, story),
     }
@@ -190,9 +193,9 @@ def _all_advised(facts: Facts, outcomes: Sequence[Outcome], findings: Sequence[F
 
 
 def _advised(one: Detector, facts: Facts, finding: Finding) -> Finding:
-    """A finding with its fixes: the most useful for the likeliest causes, the cheapest of these first."""
+    """A finding with its fixes: the most useful for the likeliest causes; of those of equal weight the cheapest first."""
     meant = steered([remedy for remedy in one.remedies if remedy.applies(facts, finding)], finding.causes)
-    chosen = sorted(meant[:MOST_FIXES], key=lambda remedy: CHEAPEST_FIRST.index(remedy.cost))
+    chosen = sorted(meant[:MOST_FIXES], key=lambda remedy: (-weight_of(remedy, finding.causes), CHEAPEST_FIRST.index(remedy.cost)))
     return msgspec.structs.replace(finding, fixes=tuple(_fix(remedy, facts, finding) for remedy in chosen))
 
 
@@ -222,7 +225,7 @@ class _Lenient(string.Formatter):
 
 
 def _fix(remedy: Remedy, facts: Facts, finding: Finding) -> Fix:
-    words: dict[str, Any] = {m.name: m.value for m in finding.measured}
+    words: dict[str, Any] = {m.name: m.value for m in finding.measured} | finding.also
     words |= {name: setting.value for name, setting in facts.run.config.items()}
     words |= {"start_step": finding.start_step, "end_step": finding.end_step}
     words |= {"patience": facts.options.patience, "min_gain": facts.options.min_gain}

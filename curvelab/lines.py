@@ -133,7 +133,7 @@ def _overruled(curves: Mapping[str, Curve], seams: tuple[Seam, ...], file: str) 
         text = f"restarted at step {seam.step} after step {seam.reached}"
         text += f": {anew}; the later one counts" if (anew := _second_training(curves, seam)) else _LATER
         count = total[i] - total[i + 1]
-        text += f" ({count} rows of the earlier one are overruled)" if count else ""
+        text += f" ({count} {'row of the earlier one is' if count == 1 else 'rows of the earlier one are'} overruled)" if count else ""
         notes.append(Note(level="info", text=text, file=file))
     if len(seams) > len(listed):
         text = f"restarted {len(seams) - len(listed)} more times; {total[-1] - _rows(curves, seams)} rows are overruled"
@@ -141,7 +141,8 @@ def _overruled(curves: Mapping[str, Curve], seams: tuple[Seam, ...], file: str) 
     again = {metric: count for metric, curve in curves.items() if (count := _said_twice(curve, seams))}
     if again:
         names = ", ".join(sorted(again, key=lambda name: (-again[name], name))[:3])
-        text = f"{sum(again.values())} values were logged once more at the same step with another value ({names}"
+        many = sum(again.values())
+        text = f"{many} {'value was' if many == 1 else 'values were'} logged once more at the same step with another value ({names}"
         text += f" and {len(again) - 3} more metrics" if len(again) > 3 else ""
         notes.append(Note(level="info", text=text + "); the last one counts", file=file))
     return notes

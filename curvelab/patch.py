@@ -89,7 +89,7 @@ def _count(finding: Finding, spoken: Spoken, ballot: _Ballot) -> None:
         usable = [c for c in fix.changes if _computed(c) and spoken.word(_name(c)).flag and not fix.conditional]
         for change in usable:
             name, vote = _name(change), _Vote(change, finding)
-            if finding.severity == "info" and name not in OBSERVING:
+            if (finding.severity == "info" or finding.confidence <= DOUBTED) and name not in OBSERVING:
                 continue
             if (stands := _taken(name, before, finding)) is None:
                 ballot.votes.setdefault(name, []).append(vote)
@@ -156,8 +156,7 @@ def _settled(votes: Sequence[_Vote], late: Sequence[_Vote]) -> PatchChange:
     others = [vote for vote in votes if vote.change.to != best.change.to]
     agreeing = [vote for vote in votes if vote.change.to == best.change.to or (vote.way == best.way and one_way)]
     patterns = dict.fromkeys(vote.finding.pattern for vote in agreeing)
-    doubt = f"{best.finding.pattern} is doubted itself" if best.finding.confidence <= DOUBTED else ""
-    remarks = (_remark(best, others, one_way), _remark_on_late(best, late), doubt)
+    remarks = (_remark(best, others, one_way), _remark_on_late(best, late))
     return PatchChange(change=best.change, patterns=tuple(patterns), remark="; ".join(filter(None, remarks)))
 
 

@@ -166,7 +166,7 @@ def lower_rate(factor: float, because: str) -> Propose:
         elif to >= facts.lowest_rate:
             yield from change(facts, "learning_rate", two_digits(to), "judgement", because, "down")
         else:
-            said = f"{because}; no lower than {facts.lowest_rate:.2g}, where little is learned"
+            said = f"{because.partition(';')[0]}; no lower than {facts.lowest_rate:.2g}, where little is learned"
             yield from change(facts, "learning_rate", two_digits(facts.lowest_rate), "judgement", said, "down")
 
     return propose

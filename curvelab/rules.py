@@ -63,7 +63,7 @@ class Remedy:
     source                key or keys of curvelab.knowledge.references, or "judgement"
 
     A detector lists its remedies from the most useful to the least: the engine takes the first three that apply, and
-    shows the cheapest of these first.
+    shows those for the likeliest causes first, of equal ones the cheapest.
 
     alternative           another way to the end of a remedy before it ("or"): a patch takes one of them, the first that
                           computes a value

@@ -23,6 +23,12 @@ def steered(remedies: Sequence[Remedy], causes: Sequence[Cause]) -> list[Remedy]
     return sorted(likely or remedies, key=lambda remedy: bool(remedy.causes) and first not in remedy.causes)
 
 
+def weight_of(remedy: Remedy, causes: Sequence[Cause]) -> float:
+    """The weight of the causes that a remedy treats; one for any cause has that of the likeliest, as has one for it and others."""
+    leading = max((cause.weight for cause in causes), default=0.0)
+    return min(leading, _belief(remedy, causes)) if remedy.causes else leading
+
+
 def doubted(remedy: Remedy, causes: Sequence[Cause]) -> bool:
     """Whether the causes that a remedy serves are clearly outweighed: then it is told, but nothing is changed for it."""
     leading = max((cause.weight for cause in causes), default=0.0)

@@ -143,6 +143,9 @@ def train_changed(script: str, name: str, settings: Mapping[str, Value], by_hand
     scenario = module.SCENARIOS[name]
     hand = BY_HAND[name] if by_hand else ByHand(advice="", done="")
     changed = dict(scenario.settings) | dict(settings) | dict(hand.settings)
+    if getattr(scenario, "resume", None) and isinstance(scenario.resume, tuple):  # the settings hold for the resume as well
+        stopped, begun, others = scenario.resume
+        scenario = replace(scenario, resume=(stopped, begun, {key: value for key, value in others.items() if key not in changed}))
     module.SCENARIOS[name] = replace(scenario, settings=changed, **hand.scenario)
     module.train(name, folder)
 

@@ -160,9 +160,11 @@ def test_no_limit_is_more_than_any_limit():
     assert settings(patch) == {"learning_rate": 4e-5, "max_grad_norm": 0.7}
 
 
-def test_a_doubted_finding_says_so():
-    patch = patched(run_of(), finding("clip-saturation", fix(max_grad_norm=(None, 21.0)), confidence=0.5))
-    assert remark(patch, "max_grad_norm") == "clip-saturation is doubted itself"
+def test_a_doubted_finding_changes_no_training():
+    run, config = run_of(), {"max_grad_norm": (None, 21.0), "logging_steps": (None, 5)}
+    words = spoken(run)
+    patch = patch_of([in_words(finding("clip-saturation", fix(**config), confidence=0.5), words)], words)
+    assert [line.change.setting for line in patch.changes] == ["logging_steps"]
 
 
 def test_a_change_to_what_is_there_is_none():

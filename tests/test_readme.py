@@ -87,7 +87,7 @@ def test_the_settings_example_is_accepted_and_obeyed(tmp_path):
     (tmp_path / "curvelab.toml").write_text(text)
     done = run(f"curvelab postmortem --format text {SAMPLES / 'overfitting'}", tmp_path)
     assert done.returncode == 1, done.stderr
-    assert re.search(r"threshold 10\s%", done.stdout)
+    assert re.search(r"it takes ≥\s10\s%", done.stdout)
 
 
 def lines_of(command: str) -> list[str]:

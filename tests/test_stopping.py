@@ -106,7 +106,7 @@ def test_the_sentence_of_overfitting_and_the_replay_agree_on_real_runs(corpus):
             continue
         assert one.evals >= 2 and one.saved_steps == (0 if one.stop_step is None else run.last_step - one.stop_step)
         assert one.stop_step is None or one.kept_step <= one.stop_step
-        told = {m.name: m.value for f in diagnosis.findings if f.pattern == "overfitting" for m in f.measured}
+        told = next((f.also for f in diagnosis.findings if f.pattern == "overfitting"), {})
         if "early_stop" in told:
             compared += 1
             assert told["early_stop"] == pytest.approx(one.stop_step)
@@ -122,7 +122,7 @@ def test_it_watches_the_task_metric_where_that_one_still_improved():
     diagnosis = diagnose(run_with(RISEN, accuracy=BETTER))
     assert (diagnosis.early_stopping.metric, diagnosis.early_stopping.stop_step, diagnosis.early_stopping.kept_step) == ("eval/accuracy", None, 500)
     (finding,) = [f for f in diagnosis.findings if f.pattern == "overfitting"]
-    assert not any(m.name == "early_stop" for m in finding.measured)
+    assert "early_stop" not in finding.also
     told = {line.change.setting: line.change.to for line in diagnosis.patch.changes}
     assert (told["load_best_model_at_end"], told["metric_for_best_model"], told["greater_is_better"]) == (True, "eval_accuracy", True)
     assert "max_steps" not in told and "num_train_epochs" not in told
@@ -141,5 +141,5 @@ def test_the_finding_and_the_patch_take_the_users_patience():
     told = {line.change.setting: line.change.to for line in diagnosis.patch.changes}
     assert (told["early_stopping_patience"], told["early_stopping_threshold"]) == (5, 0.01)
     (finding,) = [f for f in diagnosis.findings if f.pattern == "overfitting"]
-    assert next(m.value for m in finding.measured if m.name == "early_stop") == diagnosis.early_stopping.stop_step == 400
+    assert finding.also["early_stop"] == diagnosis.early_stopping.stop_step == 400
     assert any("patience 5, threshold 0.01" in fix.why for fix in finding.fixes)

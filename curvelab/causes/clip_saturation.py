@@ -43,7 +43,7 @@ UNSTABLE = 0.08  # of the best level: how far the loss ends above it (as the det
     ),
 )  # fmt: skip
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
-    norm, clip = measured(finding, "median_norm"), measured(finding, "max_grad_norm")
+    norm, clip = measured(finding, "median_norm"), finding.also.get("max_grad_norm")
     if "max_grad_norm" in facts.run.config:
         text = f"max_grad_norm is {number(clip or 0)}{origin(facts, 'max_grad_norm')}"
         yield Sign(text, {"threshold-assumed": RULED_OUT})

@@ -42,7 +42,7 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     if reward is None:
         yield from unseen("too few rewards were logged to see whether they rise with the KL", "reward-pays")
     elif reward[1] - reward[0] >= ROSE * max(abs(reward[0]), abs(reward[1])):
-        yield Sign(f"the reward rose from {number(reward[0])} to {number(reward[1])} with it", {"reward-pays": CLEAR})
+        yield Sign("the reward rose with it", {"reward-pays": CLEAR})
     else:
         text = f"the reward did not rise ({number(reward[0])} to {number(reward[1])})"
         yield Sign(text, {"reward-pays": 1 / CLEAR, "rate-too-high": SLIGHT})

@@ -10,6 +10,7 @@ epochs); judgement for the factors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -76,7 +77,7 @@ def _seen(facts: Facts, finding: Finding) -> Iterator[Sign]:
 
 def _samples(facts: Facts) -> Iterator[Sign]:
     samples = samples_of_epoch(facts)
-    if samples is None:
+    if samples is None or not math.isfinite(samples):
         yield from unseen("the number of training samples is not in the log", "few-samples")
     elif samples <= FEW:
         factor = STRONG if samples <= VERY_FEW else CLEAR

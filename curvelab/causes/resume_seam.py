@@ -13,22 +13,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from curvelab.across import OF_THE_RATE, differing, short
 from curvelab.causes._log import level, measured, number, percent
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding
-from curvelab.weighing import CLEAR, RULED_OUT, SLIGHT, STRONG, Candidate, Sign, unseen, weighing
+from curvelab.weighing import CLEAR, COUNTED, RULED_OUT, SLIGHT, STRONG, Candidate, Sign, unseen, weighing
 
 JUMP = 0.1  # of the level before (as the detector takes it)
 SIDE, LATER = 10, 20  # logs beside the seam, and those after which the loss should have come back
 BACK = 0.5  # of the jump that is gone by then
 NORM = 2.0  # times the norm before
-NAMES = ("schedule-anew", "optimizer-states", "data-order", "other-weights")
+NAMES = ("schedule-anew", "other-settings", "optimizer-states", "data-order", "other-weights")
 
 
 @weighing(
     Candidate(
         "schedule-anew", "the schedule was begun anew or has another rate", 0.3,
         "the learning rate jumps at the seam",
+    ),
+    Candidate(
+        "other-settings", "the resume was given other settings than the part before it", 0.1,
+        "the files on both sides of the restart name different settings",
     ),
     Candidate(
         "optimizer-states", "the optimizer's states were not restored", 0.25,
@@ -50,9 +55,25 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     elif rate is None or abs(rate) < JUMP:
         yield Sign("the learning rate goes on as before", {"schedule-anew": 1 / STRONG})
     else:
-        yield Sign(f"the learning rate is {number(1 + rate)} times what it was", {"schedule-anew": STRONG})
+        yield Sign(f"the learning rate is {number(1 + rate)} times what it was", {"schedule-anew": STRONG, "other-settings": CLEAR})
+    yield from _settings(facts, rate is not None and abs(rate) >= JUMP)
     yield from _loss(facts, finding)
     yield from _norm(facts, finding.start_step or 0)
+
+
+def _settings(facts: Facts, rate_jumped: bool) -> Iterator[Sign]:
+    found = [differing(facts, seam) for seam in facts.run.seams]
+    if all(one is None for one in found):
+        yield from unseen("the settings of both parts are not in the log", "other-settings")
+        return
+    others = [one for some in found for one in some or ()]
+    if not others:
+        yield Sign("both parts were given the same settings", {"other-settings": 1 / STRONG})
+        return
+    text = "; ".join(f"{one.name} is {short(one.before)} before and {short(one.after)} after the restart" for one in others[:3])
+    explains = rate_jumped and any(one.name in OF_THE_RATE for one in others)
+    weaker = {"schedule-anew": 1 / STRONG} if explains else {}
+    yield Sign(text, {"other-settings": COUNTED if explains else CLEAR} | weaker)
 
 
 def _loss(facts: Facts, finding: Finding) -> Iterator[Sign]:

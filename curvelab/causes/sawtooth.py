@@ -165,7 +165,7 @@ def _eval(facts: Facts, period: float | None) -> Iterator[Sign]:
         return
     turns, gap = zigzag_legs(evals.value, SWING), spacing(evals.step)
     if turns >= CYCLIC:
-        text = f"eval/loss turned {turns} times as well: the weights are thrown about"
+        text = "eval/loss swings as well: the weights are thrown about"
         yield Sign(text, {"rate-too-high": CLEAR, "shards": 1 / SLIGHT, "length-groups": 1 / CLEAR})
     elif period is not None and gap > period / 2:
         text = f"evals every {number(gap)} steps are too far apart to show teeth of {number(period)}"

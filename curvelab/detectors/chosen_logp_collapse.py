@@ -34,7 +34,6 @@ import numpy as np
 from curvelab import synth
 from curvelab.facts import Facts
 from curvelab.model.finding import Finding, Level, Measured, Span
-from curvelab.model.percent import percent
 from curvelab.model.run import Run
 from curvelab.proposals import at_least, lower_rate, number, proposes, rate_can_fall, scaled
 from curvelab.rules import Example, Remedy, detector, threshold
@@ -64,7 +63,7 @@ _beta = scaled("beta", 2, "twice the run's own; the source holds models nearer t
 REMEDIES = (
     Remedy(
         title="Add a likelihood term on the chosen answers ({flag_rpo_alpha}; in newer TRL sft among the values of {flag_loss_type})",
-        why="The DPO loss does not see that the chosen answer became {fall:.0%} less likely; a likelihood term does.",
+        why="The DPO loss does not see that the chosen answers lost {fall:.3g} nats; a likelihood term does.",
         when_not="The chosen answers are not what you want to imitate.",
         cost="rerun",
         source=("rpo", "dpo-positive", "trl-dpo"),
@@ -73,7 +72,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Lower {flag_learning_rate}",
-        why="The chosen answers lost {nats:.3g} nats by step {end_step}: each step moves the model further than the pairs ask for.",
+        why="The chosen answers lost {fall:.3g} nats by step {end_step}: each step moves the model further than the pairs ask for.",
         when_not="The fall began only in the last epoch: then stop earlier.",
         cost="rerun",
         source=("axolotl-stability", "judgement"),
@@ -83,7 +82,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Raise {flag_beta}, which holds the model nearer to its reference",
-        why="The loss bought its margin by leaving the reference: {nats:.3g} nats on the chosen answers alone.",
+        why="The loss bought its margin by leaving the reference: {fall:.3g} nats on the chosen answers alone.",
         when_not="Margins hardly grow already.",
         cost="rerun",
         source=("arxiv-2406-02900", "judgement"),
@@ -132,26 +131,27 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     half = running_median(value, 3) < before - max(0.5 * limits.fall * abs(before), CERTAIN * error / 2)
     start = int(curve.step[np.argmax(half)]) if half.any() else int(curve.step[0])
     lowest = float(running_median(value, 3).min())
+    fell = f"fell by {nats:.3g} nats, from {before:.4g} to {after:.4g} (lowest {lowest:.4g})"
     yield Finding(
         severity="critical" if share >= 1.0 and nats >= limits.nats else "warning",
         confidence=0.65 + 0.3 * min(1.0, (share - limits.fall) / 0.3 if share > limits.fall else 0.5),
         metric=curve.metric,
-        headline=f"the log-probability of the chosen answers fell by {percent(share)} ({before:.4g} to {after:.4g}, lowest {lowest:.4g}) while the margin held",
+        headline=f"the log-probability of the chosen answers {fell}, while the margin held",
         start_step=start,
         end_step=int(curve.step[-1]),
         measured=(
             Measured(
                 name="fall",
-                value=share,
-                unit="of the log-probability at the start",
-                threshold=limits.fall,
-                setting="chosen-logp-collapse.fall",
+                value=nats,
+                unit="nats",
+                threshold=min(limits.nats, limits.fall * abs(before)),
+                setting="chosen-logp-collapse.nats" if limits.nats <= limits.fall * abs(before) else "chosen-logp-collapse.fall",
+                fires="above",
             ),
-            Measured(name="nats", value=nats, unit="nats", threshold=limits.nats, setting="chosen-logp-collapse.nats"),
         ),
         evidence=(
             Level(metric=curve.metric, value=before, label=f"start {before:.4g}"),
-            Span(metric=curve.metric, start_step=start, end_step=int(curve.step[-1]), label=f"-{percent(share)}"),
+            Span(metric=curve.metric, start_step=start, end_step=int(curve.step[-1]), label=f"-{nats:.3g} nats"),
         ),
     )
 

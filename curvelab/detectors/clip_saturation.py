@@ -71,7 +71,7 @@ def _later(facts: Facts) -> Floats:
 
 def _logged_after_clipping(facts: Facts, finding: Finding) -> bool:
     """Whether the norms stick at the threshold: then they were logged after clipping, and their size is not known."""
-    clip = next((m.value for m in finding.measured if m.name == "max_grad_norm"), 0.0)
+    clip = finding.also.get("max_grad_norm", 0.0)
     return float(np.percentile(_later(facts), 90)) <= clip * (1 + STUCK)
 
 
@@ -121,7 +121,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Raise {flag_max_grad_norm} to about the 90th percentile of the logged norm",
-        why="{clipped_share:.0%} of the logged updates were clipped, so that outliers count as much as any other batch. "
+        why="{clipped_share:.0%} of the logged norms lie above the threshold, so that outliers count as much as any other batch. "
         "Adam divides a constant scale out again: its steps stay about as long, and {flag_learning_rate} may stay.",
         when_not="The threshold is what keeps the loss stable, or every update is meant to have the same length.",
         cost="rerun",
@@ -132,7 +132,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Raise {flag_max_grad_norm} to the 90th percentile of the logged norm and lower {flag_learning_rate} by what clipping took off",
-        why="{clipped_share:.0%} of the logged updates were clipped. With SGD that is a hidden learning rate: the threshold "
+        why="{clipped_share:.0%} of the logged norms lie above the threshold. With SGD that is a hidden learning rate: the threshold "
         "cannot be raised alone, or every step becomes longer.",
         when_not="Every update is meant to have the same length.",
         cost="rerun",
@@ -186,22 +186,25 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         return
     start, end = int(later.step[np.argmax(clipped)]), int(later.step[-1])
     level = float(np.median(later.value))
-    source = "assumed: no settings in the log" if assumed else "max_grad_norm"
+    headline = f"{percent(share)} of the logged updates were clipped: the gradient norm is about {level:.3g}, the clip threshold {clip:g} (max_grad_norm)"
+    if assumed:
+        headline = f"perhaps clipped too often: the gradient norm is about {level:.3g}, and max_grad_norm is not logged (the trainer's default is {clip:g})"
     yield Finding(
         severity="warning",
         confidence=0.5 if assumed else min(0.97, _sure(int(clipped.sum()), len(clipped), limits.share)),
         metric="train/grad_norm",
-        headline=f"{percent(share)} of the logged updates were clipped: the gradient norm is about {level:.3g}, the clip threshold {clip:g} ({source})",
+        headline=headline,
         start_step=start,
         end_step=end,
         measured=(
             Measured(name="clipped_share", value=share, unit="of logged steps", threshold=limits.share, setting="clip-saturation.share"),
             Measured(name="median_norm", value=level),
-            Measured(name="max_grad_norm", value=clip),
+            Measured(name="assumed_max_grad_norm" if assumed else "max_grad_norm", value=clip),
         ),
+        also={"max_grad_norm": clip},
         evidence=(
-            Level(metric="train/grad_norm", value=clip, label=f"clip threshold {clip:g}"),
-            Span(metric="train/grad_norm", start_step=start, end_step=end, label=f"{percent(share)} clipped"),
+            Level(metric="train/grad_norm", value=clip, label=f"{'default' if assumed else 'clip'} threshold {clip:g}"),
+            Span(metric="train/grad_norm", start_step=start, end_step=end, label=f"{percent(share)} above it" if assumed else f"{percent(share)} clipped"),
         ),
     )  # fmt: skip
 

@@ -57,6 +57,7 @@ AVERAGED = 2  # points in a stretch, above which its level is better known than 
 BLOCKS = 32  # stretches of the run whose levels are compared (judgement)
 WANDERING = 16.0  # squared scatters of a level that the rise must explain: four sigma (see curvelab.signals.turn)
 LOST_BELOW_ZERO = 0.35  # of the fall, for a loss whose level has no zero to measure the rise by: a clear part of it (judgement)
+OF_THE_RISE = 0.25  # within which of the best level a level still is at it, where single points cannot tell (judgement)
 BURST = 2.0  # times what a rise needs otherwise, when only the last three logs show it (judgement)
 
 
@@ -136,7 +137,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Look at the data of the steps after {start_step}: another source, empty or repeated samples",
-        why="The loss left a level that was stable at the same rate: what changed there is the data.",
+        why="One broken batch, or a source that is unlike the rest, can throw a loss up at a rate that the run bears otherwise.",
         when_not="The gradient norm had climbed before.",
         cost="none",
         source="judgement",
@@ -226,12 +227,15 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     rise = end - best
     turn = _turn(value, end)
     clear = rise > limits.noises * sigma
-    if turn and not clear and n > AVERAGED * BLOCKS and turn.sigmas >= limits.noises:
-        clear, best, rise = True, turn.bottom, end - turn.bottom  # the lowest of many noisy levels is lower than the loss ever was
+    beyond, by_levels = _ratio(rise, sigma), False
+    if turn and not clear and n > AVERAGED * BLOCKS and turn.sigmas >= limits.noises and facts.start_level > turn.bottom:
+        best, rise = turn.bottom, end - turn.bottom  # the lowest of many noisy levels is lower than the loss ever was
+        clear, by_levels, beyond, fall = True, True, turn.sigmas, facts.start_level - best
     steady = turn is None or turn.gain >= WANDERING
     if rise <= max(least, 0.0) or not (late or (clear and steady)):
         return
-    onset = _onset(level, value, lowest, best, max(3 * sigma, 0.02 * rise))
+    margin = OF_THE_RISE * rise if by_levels else max(3 * sigma, 0.02 * rise)
+    onset = _onset(level, level if by_levels else value, lowest, best, margin)  # single points may scatter by more than the rise
     if _waves(level[np.searchsorted(step, facts.warmup_end) : lowest], rise):
         return
     start, last = int(step[onset]), int(step[-1])
@@ -251,8 +255,12 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         measured=(
             Measured(name="end_level", value=end),
             Measured(name="best_level", value=best),
-            Measured(name="lost", value=_ratio(rise, fall), unit="of what was learned", threshold=limits.lost, setting="divergence.lost"),
-            Measured(name="beyond_noise", value=_ratio(rise, sigma), unit="sigmas", threshold=limits.noises, setting="divergence.noises"),
+            *((Measured(name="lost", value=rise / fall, unit="of what was learned", threshold=limits.lost if facts.bounded else LOST_BELOW_ZERO,
+                        setting="divergence.lost" if facts.bounded else None, fires="above"),) if fall > 0 else ()),
+            *((Measured(name="worse", value=rise / best, unit="of the best level", threshold=limits.worse, setting="divergence.worse", fires="above"),)
+              if facts.bounded and best > 0 else ()),
+            *((Measured(name="beyond_noise", value=beyond, unit="standard errors of a level" if by_levels else "sigmas",
+                        threshold=limits.noises, setting="divergence.noises", fires="above"),) if np.isfinite(beyond) else ()),
         ),
         evidence=(
             Span(metric="train/loss", start_step=start, end_step=last, label="diverged"),

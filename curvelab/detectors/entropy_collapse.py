@@ -157,7 +157,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.65 + 0.25 * min(1.0, 1 - level / limit if limit > 0 else 1.0),
         metric=curve.metric,
-        headline=f"the policy's entropy fell from {before:.3g} to {level:.3g} and stays there since step {start}: it no longer explores",
+        headline=f"the policy's entropy fell from {before:.3g} to {level:.3g} and has stayed there since step {start}: it no longer explores",
         start_step=start,
         end_step=end,
         measured=(

@@ -158,7 +158,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="info",
         confidence=0.7 + 0.25 * min(1.0, (clearest - limits.sigmas) / limits.sigmas),
         metric="train/loss",
-        headline=f"train/loss steps down at {len(found)} of {len(jumps)} epoch boundaries (step {where}), "
+        headline=f"train/loss steps down at {len(found)} of {len(jumps)} epoch boundaries ({'step' if one else 'steps'} {where}), "
         f"{'' if one else 'at most '}by {percent(drop, '.1%')} at step {at:.0f}",
         start_step=round(found[0][0]),
         end_step=round(found[-1][0]),
@@ -171,11 +171,11 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                 threshold=limits.sigmas,
                 setting="epoch-staircase.sigmas",
             ),
-            Measured(name="boundaries", value=float(len(found)), unit=f"of {len(jumps)} epoch boundaries"),
+            Measured(name="boundaries", value=float(len(found)), unit=f"out of {len(jumps)} epoch boundaries"),
         ),
         evidence=(
             *(
-                Point(metric="train/loss", step=round(a), value=_level(facts, a), label=f"-{percent(d, '.1%')}")
+                Point(metric="train/loss", step=round(a), value=_level(facts, a), label=f"−{percent(d, '.1%')}")
                 for a, d, _ in found
             ),
             Span(metric="train/loss", start_step=round(found[0][0]), end_step=round(found[-1][0]), label="epoch ends"),

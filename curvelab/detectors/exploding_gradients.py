@@ -216,8 +216,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         start_step=where,
         end_step=int(norms.step[-1]),
         measured=(
-            Measured(name="far_share", value=float(far.mean()), unit="of the logs", threshold=limits.share, setting="exploding-gradients.share"),
-            Measured(name="level_rise", value=rise, unit="times", threshold=limits.rise, setting="exploding-gradients.rise"),
+            Measured(name="far_share", value=float(far.mean()), unit="of the logs", threshold=limits.share, setting="exploding-gradients.share", fires="above"),
+            Measured(name="level_rise", value=rise, unit="times", threshold=limits.rise, setting="exploding-gradients.rise", fires="above"),
             Measured(name="median_norm", value=median),
             Measured(name="highest", value=highest),
         ),

@@ -150,8 +150,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                 threshold=limit,
                 setting="kl-blowup.summed" if summed else "kl-blowup.kl",
             ),
-            Measured(name="limit", value=limit, unit="nats"),
         ),
+        also={"limit": limit},
         evidence=(
             Level(metric=curve.metric, value=limit, label=f"limit {limit:g}"),
             Span(metric=curve.metric, start_step=start, end_step=end, label="too far"),

@@ -61,7 +61,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Use DistributedDataParallel (torchrun, accelerate launch) and not DataParallel; gather nothing on one GPU",
-        why="GPU {gpu:.0f} holds {departs:+.0%} against the others, and the fullest one decides how large a batch may be.",
+        why="GPU {gpu:.0f} holds {signed:+.0%} against the others, and the fullest one decides how large a batch may be.",
         when_not="The model is split over the GPUs on purpose.",
         cost="rerun",
         source="pytorch-data-parallel",
@@ -106,24 +106,25 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     found = NAME.search(metric)
     gpu = int(found.group(1)) if found else 0
     others = levels[metric] / (1 + departs[metric])
+    unit = {"gb": " GB", "percent": " %", "bytes": " bytes", "mb": " MB"}.get(metric.rpartition("_")[2], "")
     yield Finding(
         severity="warning",
         confidence=0.6 + 0.2 * min(1.0, abs(departs[metric]) - limits.departs),
         metric=metric,
         headline=f"GPU {gpu} holds {percent(abs(departs[metric]))} {'more' if departs[metric] > 0 else 'less'} memory than the other {len(levels) - 1}"
-        f" ({levels[metric]:.4g} against {others:.4g})",
+        f" ({levels[metric]:.4g}{unit} against {others:.4g}{unit})",
         start_step=int(curve.step[0]),
         end_step=int(curve.step[-1]),
         measured=(
             Measured(
                 name="departs",
-                value=departs[metric],
+                value=abs(departs[metric]),
                 unit="of the median of the others",
                 threshold=limits.departs,
                 setting="memory-imbalance.departs",
             ),
-            Measured(name="gpu", value=float(gpu)),
         ),
+        also={"gpu": float(gpu), "signed": departs[metric]},
         evidence=(
             Level(metric=metric, value=levels[metric], label=f"GPU {gpu}"),
             Level(metric=metric, value=others, label="the others"),

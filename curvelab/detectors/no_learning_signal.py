@@ -160,7 +160,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.7 + 0.25 * (share - limits.share) / max(1e-9, 1 - limits.share),
         metric=curve.metric,
-        headline=f"{percent(share)} of the groups have completions with equal rewards since step {start} (reward {level:.3g}): they give no gradient",
+        headline=f"{percent(share)} of the groups have had completions with equal rewards since step {start} (reward {level:.3g}): they give no gradient",
         start_step=start,
         end_step=end,
         measured=(

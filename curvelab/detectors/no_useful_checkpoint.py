@@ -148,8 +148,8 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                 threshold=limits.worse,
                 setting="no-useful-checkpoint.worse",
             ),
-            Measured(name="kept_step", value=float(nearest), unit="step"),
         ),
+        also={"kept_step": float(nearest)},
         evidence=(
             Point(metric=evals.metric, step=step, value=evals.value[best], label=f"best {evals.value[best]:.4g}"),
             Point(metric=evals.metric, step=nearest, value=float(at_kept[place]), label="best that was kept"),

@@ -8,8 +8,9 @@ beside a NaN grad_norm.
 
 Why
 ---
-From the first NaN update on the weights are NaN: every later step is wasted. With the filter on, the run looks alive
-and ends with a loss of 0.0.
+A NaN that reaches the weights stays there: every later step is wasted, and with the filter on the run even looks alive
+and ends with a loss of 0.0. A NaN that the optimizer never saw (a skipped step, an average that it spoilt) costs less, but
+the loss can no longer be read.
 
 Look-alikes
 -----------
@@ -200,9 +201,16 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         measured=(Measured(name="non_finite_values", value=float(count), unit=f"values, {logged} logged, of {metric}"),),
         evidence=(
             Span(metric="train/loss", start_step=start, end_step=end, label="not finite"),
-            Point(metric=metric, step=start, value=float("nan"), label="first non-finite value"),
+            Point(metric=metric, step=start, value=_first_value(facts, metric, start), label="first non-finite value"),
         ),
     )
+
+
+def _first_value(facts: Facts, metric: str, step: int) -> float:
+    """What the log has at a step: NaN or an infinity; NaN where a filter's stand-in hides it."""
+    curve = facts.curve(metric)
+    values = curve.value[(curve.step == step) & ~np.isfinite(curve.value)]
+    return float(values[0]) if len(values) else float("nan")
 
 
 def _bad_steps(facts: Facts, limits: Thresholds) -> dict[str, np.ndarray]:

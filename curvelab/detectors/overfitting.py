@@ -7,8 +7,8 @@ falling. The onset is the step of the eval minimum: the checkpoint to keep.
 
 Why
 ---
-From the minimum on, every step makes the model worse on data that it has not seen. The final weights are not the best
-ones, and the time after the minimum was wasted.
+From the minimum on, every step makes the model worse on data that it has not seen. Unless the best weights were put back
+or kept, what the run leaves is worse than what it had; the time after the minimum was wasted in any case.
 
 Look-alikes
 -----------
@@ -40,6 +40,7 @@ from curvelab.model.percent import percent
 from curvelab.model.run import Curve
 from curvelab.proposals import at_least, change, keep_best, no_longer_than, number, round_steps
 from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
+from curvelab.saved import saved
 from curvelab.signals.coarse import block_size, coarse
 from curvelab.signals.early_stopping import replay
 from curvelab.signals.turn import turn_of
@@ -110,8 +111,18 @@ def _restored(facts: Facts, finding: Finding) -> bool:
     return facts.setting("load_best_model_at_end") is True
 
 
+def _still_there(facts: Facts, finding: Finding) -> bool:
+    """Whether a checkpoint near the best eval may be left: one is known nearer to it than to the end, or none is known."""
+    if not facts.saves:
+        return False
+    kept, best, last = saved(facts), finding.start_step or 0, facts.run.last_step or 0
+    if kept.partly or not len(kept.steps):
+        return not kept.off
+    return float(np.abs(kept.steps - best).min()) < (last - best) / 2
+
+
 def _task_decides(facts: Facts, finding: Finding) -> bool:
-    return any(m.name == "task_best_step" for m in finding.measured)
+    return "task_best_step" in finding.also
 
 
 def _can_be_kept(facts: Facts, finding: Finding) -> bool:
@@ -120,7 +131,7 @@ def _can_be_kept(facts: Facts, finding: Finding) -> bool:
 
 
 def _would_have_stopped(facts: Facts, finding: Finding) -> bool:
-    return any(m.name == "early_stop" for m in finding.measured)
+    return "early_stop" in finding.also
 
 
 REMEDIES = (
@@ -142,11 +153,11 @@ REMEDIES = (
     ),
     Remedy(
         title="Use the checkpoint nearest to step {start_step}, not the last one",
-        why="Eval loss was lowest there; it is {rise:.0%} higher at the end.",
+        why="Eval loss was lowest there; it is {higher:.0%} higher at the end.",
         when_not="No checkpoint was saved near that step, or another metric decides.",
         cost="none",
         source="playbook",
-        applies=lambda facts, finding: facts.saves and not _restored(facts, finding) and not _task_decides(facts, finding),
+        applies=lambda facts, finding: _still_there(facts, finding) and not _restored(facts, finding) and not _task_decides(facts, finding),
     ),
     Remedy(
         title="Keep the best checkpoint automatically and stop early",
@@ -159,7 +170,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Keep the best checkpoint automatically: {flag_load_best_model_at_end}",
-        why="Eval loss is {rise:.0%} higher at the end than at step {start_step}; this setting puts the best model back.",
+        why="Eval loss is {higher:.0%} higher at the end than at step {start_step}; this setting puts the best model back.",
         when_not="Evals are so rare or noisy that the minimum is luck.",
         cost="rerun",
         source="transformers-training-arguments",
@@ -295,13 +306,14 @@ def _rise(facts: Facts, curve: Curve, limits: Thresholds) -> Rise | None:
 def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -> Finding:
     step, metric = rise.curve.step, rise.curve.metric
     start, end = int(step[rise.lowest]), int(step[-1])
-    minimum, (before, after), fell = rise.bottom, rise.train, rise.fell
+    minimum, last = float(rise.curve.value[rise.lowest]), _last(rise, limits)
+    (before, after), fell = rise.train, rise.fell
     better = still_improving(facts, start)
     if facts.bounded:
-        headline = f"{metric} rose {percent(rise.share)} after step {start} ({minimum:.4g} to {rise.level:.4g})"
+        headline = f"{metric} rose {percent(last / minimum - 1)} after step {start} ({minimum:.4g} to {last:.4g})"
         headline += f" while train/loss fell {percent(min(fell, 0.99))}"
     else:
-        headline = f"{metric} rose from {minimum:.4g} to {rise.level:.4g} after step {start} while train/loss fell from {before:.4g} to {after:.4g}"
+        headline = f"{metric} rose from {minimum:.4g} to {last:.4g} after step {start} while train/loss fell from {before:.4g} to {after:.4g}"
     if sets > 1:
         headline += f"; so did {risen} of {sets} eval sets" if risen > 1 else f"; the other eval {'set' if sets == 2 else 'sets'} did not"
     if better:
@@ -317,12 +329,15 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
         start_step=start,
         end_step=end,
         measured=(
-            Measured(name="rise", value=rise.share, unit=of_eval, threshold=limits.rise, setting="overfitting.rise"),
+            Measured(name="smoothed_rise", value=rise.share, unit=of_eval, threshold=limits.rise, setting="overfitting.rise"),
             Measured(name="beyond_noise", value=min(rise.beyond, 1000.0), unit="standard errors", threshold=limits.noises, setting="overfitting.noises"),
             Measured(name="train_fall", value=fell, unit=of_train, threshold=limits.train_fall, setting="overfitting.train_fall"),
-            *((Measured(name="early_stop", value=float(stop), unit="step"),) if stop is not None else ()),
-            *((Measured(name="task_best_step", value=float(better[1]), unit="step"),) if better else ()),
         ),
+        also={
+            "higher": last / minimum - 1 if minimum > 0 else rise.share,
+            **({"early_stop": float(stop)} if stop is not None else {}),
+            **({"task_best_step": float(better[1])} if better else {}),
+        },
         evidence=(
             Point(metric=metric, step=start, value=float(rise.curve.value[rise.lowest]), label=f"best eval {rise.curve.value[rise.lowest]:.4g}"),
             Span(metric=metric, start_step=start, end_step=end, label="eval rises, train falls"),
@@ -331,10 +346,11 @@ def _told(facts: Facts, rise: Rise, risen: int, sets: int, limits: Thresholds) -
     )  # fmt: skip
 
 
-
-
-
-
+def _last(rise: Rise, limits: Thresholds) -> float:
+    """The last eval; the level of the last ones where that one happens to lie low."""
+    last = float(without_restored_best(rise.curve.value)[-1])
+    low = float(rise.curve.value[rise.lowest])
+    return last if last - low >= limits.rise * abs(low) else rise.level
 
 
 def _stop(facts: Facts, curve: Curve, lowest: int) -> int | None:

@@ -134,7 +134,7 @@ REMEDIES = (
     Remedy(
         title="Overfit one batch: the loss must go to nearly zero",
         why="If it does not, the bug is in labels, masks or trainable parameters and not in the learning rate.",
-        when_not="Never: it takes a minute.",
+        when_not="It was done on the same data before; it takes a minute.",
         cost="none",
         source="karpathy-recipe",
         applies=_rate_was_on,
@@ -206,7 +206,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     share = (end - start) / max(1, last - first)
     if share < NEARLY * limits.share:
         return  # the stretch began before the loss had come to its level
-    why = f" while the learning rate was below a tenth of its peak since step {gone}" if early else ""
+    why = f" while the learning rate was below a tenth of its peak from step {gone} on" if early else ""
     yield _finding(facts, flat, (start, end), share, why, limits)
 
 
@@ -218,7 +218,7 @@ def _finding(facts: Facts, flat: Stretch, place: tuple[int, int], share: float, 
         severity="warning",
         confidence=0.55 + 0.2 * min(1.0, (share - limits.share) / 0.4) + 0.2 * sure,
         metric="train/loss",
-        headline=f"train/loss stands at {level:.4g} since step {start}, for {percent(share)} of the run{why}{_chance(facts, level)}",
+        headline=f"train/loss {_stood(facts, level, start, end)}, {percent(share)} of the run{why}{_chance(facts, level)}",
         start_step=start,
         end_step=end,
         measured=(
@@ -231,6 +231,15 @@ def _finding(facts: Facts, flat: Stretch, place: tuple[int, int], share: float, 
             Level(metric="train/loss", value=level, start_step=start, end_step=end, label=f"{level:.4g}"),
         ),
     )  # fmt: skip
+
+
+def _stood(facts: Facts, level: float, start: int, end: int) -> str:
+    """Where the loss stood, and from when to when."""
+    steps = facts.loss_levels.step
+    to_the_end, begins = end >= int(steps[-1]), "from the start" if start <= int(steps[0]) else f"since step {start}"
+    if to_the_end:
+        return f"has stood at {level:.4g} {begins}"
+    return f"stood at {level:.4g} {begins if begins.startswith('from') else f'from step {start}'} to step {end}"
 
 
 @dataclass(frozen=True)
@@ -344,7 +353,10 @@ def _reached(facts: Facts, flat_from: int, end: int, level: float, margin: float
     smooth = running_median(value, width)
     away_by = max(3 * SMOOTH_NOISE * (5 / width) ** 0.5 * step_noise(value[inside]), margin * abs(level))
     away = np.flatnonzero((np.abs(smooth - level) > away_by) & (step <= (flat_from + end) / 2))
-    return int(step[min(away[-1] + 1, len(step) - 1)]) if len(away) else int(step[0])
+    place = min(int(away[-1]) + 1, len(step) - 1) if len(away) else 0
+    far = max(4 * step_noise(value[inside]), margin * abs(level))
+    near = np.flatnonzero(np.abs(value[place : place + width] - level) <= far)  # the smoothed loss is there before the loss itself
+    return int(step[place + (int(near[0]) if len(near) else 0)])
 
 
 def _was_better(facts: Facts, start: int, level: float) -> bool:

@@ -31,7 +31,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curvelab import synth
+from curvelab.across import differing, short
 from curvelab.facts import Facts
+from curvelab.knowledge.setting_bounds import BOUNDS
 from curvelab.model.finding import Change, Finding, Measured, Point
 from curvelab.model.percent import percent
 from curvelab.model.run import Curve, Run, Seam
@@ -41,6 +43,7 @@ from curvelab.signals.line import Jump, fit_line, jump_at
 
 SIDE = 20  # logs on each side of a seam that are compared (judgement)
 FEWEST = 5  # logs on a side
+MOST_TOLD = 3  # settings that a headline names
 REACH = 3  # earlier rates that a rate without overlap is continued from
 
 
@@ -59,6 +62,10 @@ class Thresholds:
 MANY = 0.05  # share of the run that was done twice from which on checkpoints are too far apart (judgement)
 
 
+def _was_resumed(facts: Facts, finding: Finding) -> bool:
+    return "trainings" not in finding.also
+
+
 def _jumped(facts: Facts, finding: Finding) -> bool:
     return finding.severity != "info"
 
@@ -73,7 +80,26 @@ def _save_more(facts: Facts, finding: Finding) -> Iterator[Change]:
     yield from change(facts, "save_steps", every, "judgement", f"{percent(every / max(1, steps))} of {steps} steps", "down")
 
 
+def _as_before(facts: Facts, finding: Finding) -> Iterator[Change]:
+    """The settings of the attempt that went on, back to those of the one before."""
+    for seam in facts.run.seams:
+        for one in differing(facts, seam) or ():
+            if one.name in BOUNDS and not isinstance(one.before, str):
+                said = f"what the part before step {seam.step} was given"
+                yield from change(facts, one.name, one.before, "measured", said)
+
+
 REMEDIES = (
+    Remedy(
+        title="Resume with the settings of the first part",
+        why="The part after the restart was given other settings: what the checkpoint restores is not what it goes on with.",
+        when_not="They were changed on purpose: then it is a new stage, and to be read as a run of its own.",
+        cost="resume",
+        source="transformers-checkpoints",
+        propose=_as_before,
+        applies=lambda facts, finding: _jumped(facts, finding) and next(_as_before(facts, finding), None) is not None,
+        causes=("other-settings",),
+    ),
     Remedy(
         title="Turn {flag_save_only_model} off: its checkpoints lack the states of optimizer and scheduler",
         why="No resume from such a checkpoint can be clean: the moments of the optimizer and the place in the schedule are lost.",
@@ -84,12 +110,20 @@ REMEDIES = (
         applies=lambda facts, finding: _jumped(facts, finding) and facts.setting("save_only_model") is True,
     ),
     Remedy(
+        title="Log each training into a folder of its own",
+        why="Two trainings in one log are told apart by their steps alone, and the earlier one is left out of every number here.",
+        when_not="It was one training that was begun from scratch on purpose.",
+        cost="none",
+        source="judgement",
+        applies=lambda facts, finding: not _was_resumed(facts, finding),
+    ),
+    Remedy(
         title="Nothing: the resume left no trace but {repeated:.0f} steps that were done twice",
         why="Steps between the last checkpoint and the stop are lost in every resume.",
         when_not="They are many: save more often.",
         cost="none",
         source="transformers-checkpoints",
-        applies=lambda facts, finding: not _jumped(facts, finding) and not _many(facts, finding),
+        applies=lambda facts, finding: _was_resumed(facts, finding) and not _jumped(facts, finding) and not _many(facts, finding),
     ),
     Remedy(
         title="Resume with everything: trainer.train(resume_from_checkpoint=True), same {flag_max_steps}, batch size and {flag_seed}",
@@ -98,6 +132,7 @@ REMEDIES = (
         cost="rerun",
         source="transformers-checkpoints",
         applies=_jumped,
+        causes=("schedule-anew", "optimizer-states", "data-order", "other-weights"),
     ),
     Remedy(
         title="Check {flag_save_only_model}: without optimizer and scheduler states a resume cannot be clean",
@@ -158,6 +193,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     seams = facts.run.seams
     if not seams:
         return
+    if all(_anew(facts, seam) for seam in seams):
+        yield _second_training(facts)
+        return
     if len(facts.loss) < 2 * FEWEST:
         raise NotApplicable("the run was restarted, but too few logs lie around the seam to compare")
     origins = [_checkpoint(facts, seam) for seam in seams]
@@ -168,20 +206,23 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     losses = [(seam, jump) for seam in seams if (jump := _loss_jump(facts, seam)) is not None]
     loud = [(s, j) for s, j in losses if abs(j.sigmas) >= limits.sigmas and abs(j.size) >= limits.jump * abs(j.before)]
     rates = [
-        (seam, times)
+        (seam, *found)
         for seam in seams
-        if (times := _rate_times(facts, seam)) is not None and abs(times - 1) >= limits.jump
+        if (found := _rate_times(facts, seam)) is not None and abs(found[0] - 1) >= limits.jump
     ]
     said = [f"the loss jumped from {j.before:.4g} to {j.after:.4g} at step {s.step}" for s, j in loud]
-    said += [f"the learning rate jumped to {times:.3g} times what it was at step {s.step}" for s, times in rates]
+    said += [f"the learning rate was {times:.3g} times what it had been at step {at}" for _, times, at in rates]
     where = ", ".join(str(s.step) for s in seams)
     known = ", ".join(f"checkpoint-{origin}" for origin in origins if origin is not None)
     twice = f"{repeated} steps were done twice" + (f" (from {known})" if known else "")
+    others = [one for seam in seams for one in differing(facts, seam) or ()] if said else []
+    given = ", ".join(f"{one.name} {short(one.before)} before and {short(one.after)} after" for one in others[:MOST_TOLD])
     yield Finding(
         severity="warning" if said else "info",
         confidence=0.8 if said else 0.9,
         metric="train/loss" if loud or not rates else "train/learning_rate",
-        headline=f"restarted at step {where}; "
+        headline=f"restarted at step {where}"
+        + (f" with other settings ({given}); " if given else "; ")
         + ("; ".join(said) if said else f"{twice}, {_otherwise(losses, limits)}"),
         start_step=seams[0].step,
         end_step=max(max(s.reached, s.step) for s in seams),
@@ -196,12 +237,33 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                     threshold=limits.jump,
                     setting="resume-seam.jump",
                 )
-                for _, times in rates[:1]
+                for _, times, _ in rates[:1]
             ),
         ),
         evidence=tuple(
             Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="restart") for s in seams
         ),
+    )
+
+
+def _anew(facts: Facts, seam: Seam) -> bool:
+    """Whether an attempt begins where the log begins: no resume, but another training that was written into the same log."""
+    return seam.step <= (facts.run.first_step or 0)
+
+
+def _second_training(facts: Facts) -> Finding:
+    """What is said where every attempt begins at the first step: nothing was resumed."""
+    seams = facts.run.seams
+    again = "a second training was" if len(seams) == 1 else f"{len(seams)} more trainings were"
+    return Finding(
+        severity="info",
+        confidence=0.9,
+        metric="train/loss",
+        headline=f"{again} written into the same log: at step {seams[-1].step} it begins again, after step {seams[-1].reached}; the last one is told here",
+        start_step=seams[0].step,
+        end_step=max(max(s.reached, s.step) for s in seams),
+        also={"trainings": float(len(seams) + 1)},
+        evidence=tuple(Point(metric="train/loss", step=s.step, value=_value_at(facts, s.step), label="begins again") for s in seams),
     )
 
 
@@ -222,6 +284,7 @@ def _measured(jump: Jump, limits: Thresholds) -> Measured:
     if _noisy(jump, limits):
         return Measured(
             name="loss_jump_sigmas",
+            fires="above",
             value=abs(jump.sigmas),
             unit="standard errors",
             threshold=limits.sigmas,
@@ -229,6 +292,7 @@ def _measured(jump: Jump, limits: Thresholds) -> Measured:
         )
     return Measured(
         name="loss_jump",
+        fires="above",
         value=jump.size / abs(jump.before) if jump.before else 0.0,
         unit="of the loss before",
         threshold=limits.jump,
@@ -256,8 +320,12 @@ def _loss_jump(facts: Facts, seam: Seam) -> Jump | None:
     return jump_at(loss.step.astype(np.float64), loss.value, seam.step - 0.5, width, 0.0, FEWEST)
 
 
-def _rate_times(facts: Facts, seam: Seam) -> float | None:
-    """The first learning rate after a seam over what the earlier attempt had, or was heading for, at that step."""
+def _rate_times(facts: Facts, seam: Seam) -> tuple[float, int] | None:
+    """(the learning rate after a seam over what the earlier attempt had at that step, the step).
+
+    Where both logged the same steps it is the one that is furthest apart, for a new warm-up begins low; else the first
+    after the seam over what the earlier attempt was heading for.
+    """
     if not facts.has("train/learning_rate"):
         return None
     rows = facts.run.logged["train/learning_rate"].finite
@@ -265,14 +333,21 @@ def _rate_times(facts: Facts, seam: Seam) -> float | None:
     old = old.take(old.segment == old.segment.max()) if len(old) else old
     if len(old) < REACH or not len(new):
         return None
-    at = float(new.step[0])
-    if at <= old.step[-1]:
-        expected = float(np.interp(at, old.step, old.value))
-    else:
-        tail = old.take(np.arange(len(old) - REACH, len(old)))
-        expected = fit_line(tail.step.astype(np.float64), tail.value, at).level
-    peak = float(rows.value.max())
-    return float(new.value[0]) / expected if expected > 0.01 * peak else None
+    least = 0.01 * float(rows.value.max())
+    both = new.take(new.step <= old.step[-1])
+    if len(both):
+        expected = np.interp(both.step, old.step, old.value)
+        if expected.min() <= least or both.value.min() <= 0:
+            both, expected = both.take(np.arange(1)), expected[:1]
+        if expected[0] <= least:
+            return None
+        times = both.value / expected
+        place = int(np.argmax(np.abs(np.log(np.maximum(times, 1e-9)))))
+        return float(times[place]), int(both.step[place])
+    at = int(new.step[0])
+    tail = old.take(np.arange(len(old) - REACH, len(old)))
+    heading = fit_line(tail.step.astype(np.float64), tail.value, float(at)).level
+    return (float(new.value[0]) / heading, at) if heading > least else None
 
 
 def _value_at(facts: Facts, step: int) -> float:

@@ -143,7 +143,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         severity="warning",
         confidence=0.6 + 0.25 * min(1.0, (limits.early - reached) / 0.5),
         metric=curve.metric,
-        headline=f"reward accuracy stands at {level:.3g} since step {start}, after {percent(reached)} of the run: the pairs teach nothing more",
+        headline=f"reward accuracy has stood at {level:.3g} since step {start}, after {percent(reached)} of the run: the pairs teach nothing more",
         start_step=start,
         end_step=int(curve.step[-1]),
         measured=(

@@ -39,6 +39,7 @@ from curvelab.rules import Example, NotApplicable, Remedy, detector, threshold
 from curvelab.signals.level import MEDIAN_COST, noise_of
 
 LENGTH = "train/completions/mean_length"
+FEW = 20  # the first and the last twentieth, at least three logs, are what the sentences name
 THIRD = 3  # the first and the last third are compared
 CERTAIN = 4.0  # standard errors of a rise (judgement)
 KL_COUNTS = 0.5  # nats; a smaller KL is no distance, however fast it grew (judgement)
@@ -64,7 +65,7 @@ REMEDIES = (
     Remedy(
         title="Read completions from the start and the end of the run side by side",
         why="The reward rose by {reward_rise:.3g}; whether it was earned shows in the text alone.",
-        when_not="Never: it takes ten minutes.",
+        when_not="They were read before; it takes ten minutes.",
         cost="none",
         source="trl-faq",
     ),
@@ -116,9 +117,9 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     reward, length, kl = facts.levels("train/reward"), facts.levels(LENGTH), facts.levels("train/kl")
     if len(length) < 15 and len(kl) < 15:
         raise NotApplicable("neither completion length nor KL was logged beside the reward")
-    before, after = _rise(reward) or (0.0, 0.0)
-    if after <= before:
+    if _rise(reward) is None:
         return
+    before, after = _ends(reward)
     causes: list[tuple[str, str, float, Curve, float, float]] = []
     for name, word, curve, wanted, least in (
         ("length_growth", "length", length, 1 + limits.longer, 0.0),
@@ -126,7 +127,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     ):
         levels = _rise(curve)
         if levels and levels[1] >= max(wanted * max(levels[0], 0.0), least) and levels[1] > 0:
-            causes.append((name, word, levels[1] / max(levels[0], 1e-9), curve, *levels))
+            causes.append((name, word, levels[1] / max(levels[0], 1e-9), curve, *_ends(curve)))
     if not causes:
         return
     words = " and ".join(f"{word} from {low:.3g} to {high:.3g}" for _, word, _, _, low, high in causes)
@@ -143,7 +144,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
                 Measured(
                     name=name,
                     value=times - 1 if name == "length_growth" else times,
-                    unit="of the start",
+                    unit="of the first third, in the last" if name == "length_growth" else "times that of the first third, in the last",
                     threshold=limits.longer if name == "length_growth" else limits.kl,
                     setting=f"reward-hacking.{'longer' if name == 'length_growth' else 'kl'}",
                 )
@@ -165,6 +166,12 @@ def _rise(curve: Curve) -> tuple[float, float] | None:
     before, after = float(np.median(curve.value[:third])), float(np.median(curve.value[-third:]))
     error = MEDIAN_COST * noise_of(curve.value) * float(np.sqrt(2 / third))
     return (before, after) if after - before > CERTAIN * error else None
+
+
+def _ends(curve: Curve) -> tuple[float, float]:
+    """Where a metric began and where it came to: the medians of its first and its last few logs."""
+    few = max(3, len(curve) // FEW)
+    return float(np.median(curve.value[:few])), float(np.median(curve.value[-few:]))
 
 
 def _trend(curve: Curve, low: float, high: float) -> Trend:

@@ -7,9 +7,9 @@ declared; it rises after warm-up although the schedule only falls.
 
 Why
 ---
-Steps at a rate of zero are paid for and change nothing. A rate that never decays leaves the last gains on the table. A
-rate that jumps up can undo what was learned. All three come from a plan of steps that the trainer did not know: a wrong
-max_steps, a resume with other settings, two schedulers on one optimizer.
+The rate decides what a step is worth: nothing at zero, little of the last gains at a peak that never falls, and a jump
+upwards can undo what was learned. Usual reasons are a plan of steps that the trainer did not know (a wrong max_steps, a
+resume with other settings) or two schedulers on one optimizer.
 
 Look-alikes
 -----------
@@ -218,15 +218,17 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
     base = float(max(lowest[place], least[place]))
     top = place + 1 + int(np.argmax(rate.value[place + 1 : place + 1 + len(rate) // 4 + 1]))
     times = float(rate.value[top]) / base
-    start = int(rate.step[place + 1])
+    start, end = int(rate.step[place + 1]), int(rate.step[_high_until(rate.value, place + 1, base, limits.rise)])
+    until = "on" if end == int(rate.step[-1]) else f"to step {end}"
+    where = f"at step {start} alone" if end == start and until != "on" else f"from step {start} {until}"
     return Finding(
         severity="warning" if times >= DOUBLED else "info",
         confidence=(0.8 if kind else 0.7) + 0.15 * min(1.0, (times - 1) / 4),
         metric="train/learning_rate",
-        headline=f"the learning rate rises after warm-up: {base:.3g} to {float(rate.value[top]):.3g} from step {start} on"
+        headline=f"the learning rate rises after warm-up: {base:.3g} to {float(rate.value[top]):.3g} {where}"
         + (f", under a declared {kind} schedule" if kind else ", and no schedule was declared"),
         start_step=start,
-        end_step=int(rate.step[-1]),
+        end_step=end,
         measured=(
             Measured(
                 name="rise",
@@ -235,12 +237,18 @@ def _risen(facts: Facts, limits: Thresholds) -> Finding | None:
                 threshold=limits.rise,
                 setting="schedule-anomaly.rise",
             ),
-            Measured(name="rise_to", value=float(rate.value[top])),
         ),
+        also={"rise_to": float(rate.value[top])},
         evidence=(
             Point(metric="train/learning_rate", step=start, value=float(rate.value[place + 1]), label=f"{times:.3g}x"),
         ),
     )
+
+
+def _high_until(rate: np.ndarray, place: int, base: float, rise: float) -> int:
+    """The last of the logs, from one that had risen on, at which the rate still stands above where it came from."""
+    back = np.flatnonzero(rate[place:] <= (1 + rise) * base)
+    return place + int(back[0]) - 1 if len(back) and back[0] else len(rate) - 1
 
 
 def _restarts(rate: np.ndarray, risen: np.ndarray) -> bool:

@@ -112,14 +112,20 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         end_step=int(loss.step[-1]),
         measured=(
             Measured(
-                name="evals", value=float(evals), unit="evals", threshold=limits.evals, setting="sparse-eval.evals"
+                name="evals",
+                value=float(evals),
+                unit="evals",
+                threshold=limits.evals,
+                setting="sparse-eval.evals",
+                fires="below",
             ),
             Measured(
                 name="points",
                 value=float(points),
                 unit="train points",
-                threshold=limits.points,
-                setting="sparse-eval.points",
+                threshold=None if never else limits.points,
+                setting=None if never else "sparse-eval.points",
+                fires="above",
             ),
         ),
         evidence=(

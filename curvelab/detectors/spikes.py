@@ -214,18 +214,19 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     top = int(np.argmax(heights))
     steps = [int(loss.step[p]) for p in peaks]
     where = ", ".join(str(s) for s in steps[:LISTED]) + (f" and {len(steps) - LISTED} more" if len(steps) > LISTED else "")
+    where = f"{'step' if len(steps) == 1 else 'steps'} {where}"
     coarse = float(np.median(np.diff(loss.step)))
     yield Finding(
         severity="warning",
         confidence=0.6 + 0.25 * min(1.0, (float(heights.max()) - 1 - limits.height) / 1.0) + 0.1 * (n >= 100),
         metric="train/loss",
-        headline=f"train/loss jumped {_times(len(steps))} and recovered: at step {where}; the highest to {heights[top]:.1f} times its local level"
+        headline=f"train/loss jumped {_times(len(steps))} and recovered: at {where}; the highest to {heights[top]:.1f} times its local level"
         + (f" (logged every {coarse:.0f} steps: shorter spikes are invisible)" if coarse >= 50 else ""),
         start_step=int(loss.step[found[0][0]]),
         end_step=int(loss.step[found[-1][1]]),
         measured=(
             Measured(name="episodes", value=float(len(steps))),
-            Measured(name="height", value=float(heights[top]) - 1, unit="of the local level", threshold=limits.height, setting="spikes.height"),
+            Measured(name="height", value=float(heights[top]) - 1, unit="of the local level, above it", threshold=limits.height, setting="spikes.height"),
         ),
         evidence=tuple(
             Point(metric="train/loss", step=int(loss.step[p]), value=float(loss.value[p]), label=f"{h:.1f}x") for p, h in zip(peaks, heights, strict=True)
@@ -234,7 +235,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 
 def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _after_the_start(facts: Facts) -> Curve:

@@ -47,6 +47,7 @@ from curvelab.signals.noise import block_medians, step_noise
 BLOCKS = 6  # stretches whose medians are compared: long enough to pass over the noise
 LOWEST = 2.0  # standard errors: the lowest of six lies 1.3 of them low by chance alone
 PACE = 2 / 3  # of the fall of a run that learned: in a third of the run alone that is full speed (judgement)
+BARELY = 0.2  # of the starting loss: one that fell by no more has stayed where it was (judgement)
 HIGHEST_START = 1.2  # times ln(vocabulary): an untrained model begins at about it (judgement)
 
 
@@ -91,7 +92,7 @@ def _longer(facts: Facts, finding: Finding) -> Iterator[Change]:
 REMEDIES = (
     Remedy(
         title="Raise {flag_learning_rate} towards the usual range (1e-5 to 5e-5 for full fine-tuning, 1e-4 to 3e-4 for LoRA)",
-        why="The loss fell by only {fall:.1%} in the whole run, at a rate that is not known to be in the usual range.",
+        why="The loss went from {start_loss:.4g} to {end_loss:.4g} in the whole run, at a rate that is not known to be in the usual range.",
         when_not="The loss is at the level of guessing although the rate is in the usual range: then look at the labels.",
         cost="rerun",
         source=("axolotl-stability", "unsloth-lora"),
@@ -108,7 +109,7 @@ REMEDIES = (
     ),
     Remedy(
         title="Train for more steps",
-        why="Most of the little that was learned was learned in the second half: the loss had not had the time.",
+        why="Much of what was learned was learned in the second half: the loss had not had the time.",
         when_not="A higher learning rate gets there in the same time.",
         cost="resume",
         source="playbook",
@@ -173,35 +174,74 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
 
 def _finding(facts: Facts, fall: Fall, chance: float | None, guessing: bool, limits: Thresholds) -> Finding:
     step = facts.loss_levels.step
-    against = Measured(name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)", threshold=limits.chance, setting="underfitting.chance")
-    near = f", {percent(chance)} of ln(vocabulary)" if guessing and chance is not None else ""
     return Finding(
         severity="warning",
         confidence=(0.85 if guessing else 0.65) - (0.1 if len(step) < 50 else 0.0),
         metric="train/loss",
-        headline=f"train/loss began at {fall.start:.4g} and ends at {fall.end:.4g}{near}; a fall of {percent(max(0.0, fall.share), '.1%')}",
+        headline=_guessed(fall, chance) if guessing and chance is not None else _fell(fall),
         start_step=int(step[0]),
         end_step=int(step[-1]),
         measured=(
-            Measured(name="fall", value=fall.share, unit="of the starting loss", threshold=limits.fall, setting="underfitting.fall"),
-            *((against,) if chance else ()),
+            Measured(name="start_loss", value=fall.start),
+            Measured(name="end_loss", value=fall.end),
+            Measured(name="fall", value=fall.told, unit="of the starting loss"),
+            *_criterion(fall, chance, guessing, limits),
         ),
         evidence=(
-            Span(metric="train/loss", start_step=int(step[0]), end_step=int(step[-1]), label="barely falls"),
+            Span(metric="train/loss", start_step=int(step[0]), end_step=int(step[-1]), label="at the level of guessing" if guessing else "barely falls"),
             Level(metric="train/loss", value=fall.start, label=f"start {fall.start:.4g}"),
         ),
     )  # fmt: skip
 
 
+def _criterion(fall: Fall, chance: float | None, guessing: bool, limits: Thresholds) -> Iterator[Measured]:
+    """The number that decided, held against its threshold."""
+    of_chance = Measured(
+        name="share_of_chance", value=chance or 0.0, unit="of ln(vocabulary)",
+        threshold=limits.chance if guessing else None, setting="underfitting.chance" if guessing else None, fires="above",
+    )  # fmt: skip
+    if not guessing:
+        yield Measured(
+            name="fall_beyond_noise", value=max(0.0, fall.share), unit="of the starting loss",
+            threshold=limits.fall, setting="underfitting.fall", fires="below",
+        )  # fmt: skip
+    if chance is not None:
+        yield of_chance
+
+
+def _guessed(fall: Fall, chance: float) -> str:
+    """The headline of a run whose loss is that of a model that guesses."""
+    stayed = "stayed near" if abs(fall.told) <= BARELY else "ends near"
+    return f"train/loss {stayed} the level of guessing: {fall.end:.4g}, {percent(chance)} of ln(vocabulary); it began at {fall.start:.4g}"
+
+
+def _fell(fall: Fall) -> str:
+    """The headline of a run whose loss hardly moved: start, end, and the share that is between these two."""
+    if f"{fall.start:.4g}" == f"{fall.end:.4g}":
+        return f"train/loss did not fall: it began and ends at {fall.end:.4g}"
+    way = f"from {fall.start:.4g} to {fall.end:.4g}"
+    if fall.told < 0:
+        return f"train/loss did not fall: it went {way}, a rise of {percent(-fall.told, '.1%')}"
+    return f"train/loss fell by only {percent(fall.told, '.1%')}, {way}"
+
+
 @dataclass(frozen=True)
 class Fall:
-    """What a loss did from its `start` to its `end`: `share` of the start that it fell by, `unsure` by so much (95 %)."""
+    """What a loss did from its `start` to its `end`.
+
+    share, unsure  of its first level: what it fell by as far as the noise lets it be seen, unsure by so much (95 %)
+    """
 
     start: float
     end: float
     share: float
     unsure: float
     diverged: bool
+
+    @property
+    def told(self) -> float:
+        """The fall from `start` to `end`, as a share of `start`; negative for a rise."""
+        return 1 - self.end / self.start
 
 
 def _fall_of(facts: Facts) -> Fall:

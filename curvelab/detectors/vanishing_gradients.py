@@ -67,7 +67,7 @@ REMEDIES = (
     Remedy(
         title="Count the trainable parameters and print the gradient of each layer for one batch",
         why="A norm of {median_norm:.2g} means that next to nothing reaches the weights.",
-        when_not="Never: it takes a minute.",
+        when_not="It was done with the same code before; it takes a minute.",
         cost="none",
         source="judgement",
     ),
@@ -134,15 +134,16 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
     if _still_learns(facts, start, last, limits):
         return
     level = float(np.median(norms.value[first:]))
+    begins = f"since step {start}" if first else "from the start"
     yield Finding(
         severity="critical",
         confidence=0.75 + 0.2 * min(1.0, share),
         metric="train/grad_norm",
-        headline=f"the gradient norm is about {level:.2g} since step {start} while train/loss stands at {end:.4g}",
+        headline=f"the gradient norm has been about {level:.2g} {begins} while train/loss stands at {end:.4g}",
         start_step=start,
         end_step=last,
         measured=(
-            Measured(name="median_norm", value=level, threshold=limits.tiny * abs(end), setting="vanishing-gradients.tiny"),
+            Measured(name="median_norm", value=level, threshold=max(limits.tiny * abs(end), limits.collapsed * usual), setting="vanishing-gradients.tiny"),
             Measured(name="share", value=share, unit="of the run", threshold=limits.share, setting="vanishing-gradients.share"),
         ),
         evidence=(

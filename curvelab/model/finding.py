@@ -66,13 +66,17 @@ Evidence = Span | Point | Level | Trend | Gap
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A number behind a finding, the threshold it was held against, and the name to override that with (`--set`)."""
+    """A number behind a finding, the threshold it was held against, and the name to override that with (`--set`).
+
+    fires  the side of the threshold on which it makes the finding; empty: the side on which the value lies
+    """
 
     name: str
     value: float
     unit: str = ""
     threshold: float | None = None
     setting: str | None = None
+    fires: Literal["above", "below", ""] = ""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -162,7 +166,10 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault of a run. A detector leaves `pattern`, `fixes`, `samples` and `explained_by` to the engine."""
+    """One fault of a run. A detector leaves `pattern`, `fixes`, `samples` and `explained_by` to the engine.
+
+    also  numbers that the sentences of its fixes use, and that say nothing of the fault itself
+    """
 
     pattern: str = ""
     severity: Severity
@@ -172,6 +179,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     start_step: int | None
     end_step: int | None
     measured: tuple[Measured, ...] = ()
+    also: dict[str, float] = {}
     evidence: tuple[Evidence, ...] = ()
     fixes: tuple[Fix, ...] = ()
     causes: tuple[Cause, ...] = ()

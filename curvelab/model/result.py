@@ -81,6 +81,24 @@ class Waste(msgspec.Struct, frozen=True, kw_only=True):
     seconds_from: str = ""
 
 
+class Toll(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fault cost where no step came after the last useful one (see curvelab.toll).
+
+    kind        repeated: steps that were done twice; lost: those after the last checkpoint of a run that was cut off;
+                slowed: the time beyond what the steps would have taken at the speed before
+    since_step  the last checkpoint, or the step of the drop; None: from the first step on, or not one place
+    seconds, gpu_hours, money   None where not known
+    """
+
+    pattern: str
+    kind: Literal["repeated", "lost", "slowed"]
+    steps: int | None = None
+    since_step: int | None = None
+    seconds: float | None = None
+    gpu_hours: float | None = None
+    money: float | None = None
+
+
 class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
     """EarlyStoppingCallback simulated on the log.
 
@@ -178,6 +196,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     config: dict[str, Any]
     wasted: Waste | None
+    toll: Toll | None = None
     early_stopping: EarlyStopping | None = None
     checkpoint: CheckpointAdvice | None = None
     patch: Patch | None = None

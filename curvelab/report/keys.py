@@ -118,7 +118,7 @@ def warmup_key(end: int | None) -> list[Key]:
 
 def epoch_key(every: int) -> list[Key]:
     """The key of the ticks at ends of epochs, of which one in `every` is drawn; 0: none."""
-    return [Key("epoch", "end of an epoch" if every == 1 else f"end of every {every}th epoch")] if every else []
+    return [Key("epoch", "end of an epoch" if every == 1 else f"end of every {numerals.ordinal(every)} epoch")] if every else []
 
 
 def seam_key(diagnosis: Diagnosis) -> list[Key]:

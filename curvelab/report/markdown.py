@@ -56,9 +56,8 @@ def _table(diagnoses: list[Diagnosis]) -> str:
 def _section(diagnosis: Diagnosis) -> str:
     verdict = wording.verdict(diagnosis)
     lines = [f"## {escaped(verdict.title)}: {code(diagnosis.name, 100)}", ""]
-    if verdict.sentence:
-        sure = f" *{verdict.severity}, {verdict.sure}*" if verdict.sure else ""
-        lines += [f"**{escaped(verdict.sentence)}**{sure}", ""]
+    if verdict.lead:  # what was measured follows with the finding
+        lines += [f"**{escaped(verdict.lead, 1200)}**{f' *{verdict.severity}*' if verdict.severity else ''}", ""]
     lines.append(
         f"{wording.STATES[diagnosis.state].capitalize()}; {wording.progress(diagnosis)}; "
         f"{numerals.plural(diagnosis.points, 'train-loss point')}."
@@ -89,7 +88,7 @@ def _finding(number: int, finding: Finding) -> list[str]:
     if finding.explained_by:
         lines.append(f"A consequence of {code(finding.explained_by)}: treat that first.")
     if finding.measured:
-        lines += ["", "| Measured | Value | Threshold |", "|---|---:|---:|"]
+        lines += ["", "| Measured | Value | It takes |", "|---|---:|---:|"]
         for one in finding.measured[:12]:
             value, unit, threshold = numerals.measured(one)
             cells = (
@@ -145,8 +144,9 @@ def _checks(diagnosis: Diagnosis) -> list[str]:
     clear = [code(o.pattern) for o in diagnosis.outcomes if o.status == "clear"]
     lines = [f"- Found nothing: {', '.join(clear)}" if clear else "- Found nothing: none of the checks"]
     for label, status in (("Could not look", "not-applicable"), ("Failed", "failed")):
-        for reason, patterns in wording.by_reason(diagnosis.outcomes, status):
-            lines.append(f"- {label}: {', '.join(code(p) for p in patterns)} ({escaped(reason)})")
+        groups = wording.by_reason(diagnosis.outcomes, status)
+        told = "; ".join(f"{', '.join(code(p) for p in patterns)} ({escaped(reason)})" for reason, patterns in groups)
+        lines += [f"- {label}: {told}"] if told else []
     for reason, patterns in wording.unweighed(diagnosis):
         lines.append(f"- Causes not weighed: {', '.join(code(p) for p in patterns)} ({escaped(reason)})")
     if left := wording.left_out(diagnosis):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from curvelab.report.plain import clean
 
 PERCENT = "\u202f%"  # a narrow space that does not break
 UNKNOWN = "not in the log"
+_PLURAL = re.compile(r"^((?:train )?(?:eval|step|value|point|turn|log|sigma|standard error|token|sample|episode|time))s\b")
 LONGEST_SETTING = 160
 
 
@@ -58,7 +60,7 @@ def percent(share: float) -> str:
         return value(hundred if math.isfinite(hundred) else share) + PERCENT
     if abs(hundred) >= 1000:
         return f"{hundred:,.0f}{PERCENT}"
-    rounded = round(hundred, 1 if abs(hundred) >= 1 else 2)
+    rounded = round(hundred, 1 if abs(hundred) >= 1 else 2) + 0.0  # -0.0 is 0
     if rounded == 100 and hundred < 100:
         rounded = 99.9
     return f"{rounded:,.10g}{PERCENT}"
@@ -110,9 +112,19 @@ def amount(number: float, unit: str) -> str:
 
 
 def measured(one: Measured) -> tuple[str, str, str]:
-    """(value, unit, threshold) in words; the threshold is empty where there is none."""
-    threshold = "" if one.threshold is None else amount(one.threshold, one.unit)
-    return amount(one.value, one.unit), clean(one.unit, 60), threshold
+    """(value, unit, what it takes: "≥ 5 %") in words; the last is empty where there is no threshold."""
+    unit = clean(one.unit, 60)
+    if one.value == 1:
+        unit = _PLURAL.sub(r"\1", unit, count=1)
+    return amount(one.value, one.unit).replace("-", "−", 1 if one.value < 0 else 0), unit, needed(one)
+
+
+def needed(one: Measured) -> str:
+    """What a number must be to make its finding: "≥ 5 %", "< 4"; empty where there is no threshold."""
+    if one.threshold is None:
+        return ""
+    above = one.value >= one.threshold if not one.fires else one.fires == "above"
+    return f"{'≥' if above else '<'}\N{NARROW NO-BREAK SPACE}{amount(one.threshold, one.unit)}"
 
 
 def setting(given: Any) -> str:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from curvelab.report.sentences import unbroken
+
 WIDEST = 100  # of a paragraph; longer lines are hard to read
 LABEL = 15  # columns, of the words before a hanging paragraph
 Part = str | tuple[str, str]
+NARROW, HELD = "\u202f", "\ue000"  # a space that does not break, and what stands for it while lines are broken
 _ASCII = str.maketrans(
-    {"→": ">", "–": "-", "…": ".", "’": "'", "\u202f": " ", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+"}
-)
+    {
+        "→": ">", "–": "-", "−": "-", "…": ".", "’": "'", "≥": ">=", "■": "#", "▲": "!", "●": "*", "·": "-", "✓": "+",
+        "\u202f": " ", "\u00a0": " ",
+    }
+)  # fmt: skip
 
 
 class Printer:
@@ -37,9 +43,11 @@ class Printer:
         text = Text()
         for part in parts:
             words, style = (part, "") if isinstance(part, str) else part
-            text.append(self._safe(words), style)
+            text.append(self._safe(unbroken(words)), style)
+        text.plain = text.plain.replace(NARROW, HELD)  # rich would break a line there
         lines = text.wrap(self.console, self.width - indent - len(label), overflow="fold")
         for number, line in enumerate(lines[:most]):
+            line.plain = line.plain.replace(HELD, NARROW)
             line.rstrip()
             if most is not None and number == most - 1 and len(lines) > most:
                 line.truncate(self.width - indent - len(label) - 1)

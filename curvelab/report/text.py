@@ -60,9 +60,9 @@ def _head(diagnosis: Diagnosis, printer: Printer) -> None:
     if verdict.severity is None:
         printer.line(verdict.sentence, indent=2)
     else:
-        # The headline follows with its finding: the terminal shows it once.
-        how = f"{verdict.severity}, {verdict.sure}" if verdict.sure else str(verdict.severity)
-        printer.line((how, "dim"), indent=2)
+        # The headline follows with its finding, and the title stands above: the terminal shows each once.
+        told = verdict.lead.removeprefix(verdict.title).lstrip(", ")
+        printer.line((f"{verdict.severity}, {told}" if told else str(verdict.severity), "dim"), indent=2)
     points = numerals.plural(diagnosis.points, "train point")
     printer.line((f"{wording.STATES[diagnosis.state]} · {wording.progress(diagnosis)} · {points}", "dim"), indent=2)
     if restarts := wording.restarts(diagnosis):
@@ -124,7 +124,7 @@ def _finding(number: int, finding: Finding, printer: Printer, verbose: bool) -> 
     if verbose:
         for number_told in finding.measured[:12]:
             value, unit, threshold = numerals.measured(number_told)
-            against = f" (threshold {threshold})" if threshold else ""
+            against = f" (it takes {threshold})" if threshold else ""
             name = clean(number_told.name, 60).replace("_", " ")
             printer.labelled(
                 "measured", f"{name}: {' '.join(part for part in (value, unit) if part)}{against}", indent=3
@@ -139,7 +139,7 @@ def _finding(number: int, finding: Finding, printer: Printer, verbose: bool) -> 
         costs = f"costs {wording.COSTS[fix.cost]}"
         printer.labelled("fix", wording.sentence(fix.title), indent=3)
         printer.labelled("", (f"{changes}; {costs}" if changes else costs, "dim"), indent=3)
-        if grounds := "; ".join(filter(None, map(wording.ground, fix.changes))) if verbose else "":
+        if grounds := "; ".join(dict.fromkeys(filter(None, map(wording.ground, fix.changes)))) if verbose else "":
             printer.labelled("", (grounds, "dim"), indent=3)
         if verbose and fix.when_not:
             printer.labelled("", "Not when: ", wording.sentence(fix.when_not), indent=3)

@@ -6,11 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curvelab.model.finding import SEVERITIES, Cause, Change, Cost, Finding, Gap, Samples, Severity
+from curvelab.knowledge.merging import DOUBTED
+from curvelab.model.finding import SEVERITIES, Cause, Cost, Finding, Gap, Samples, Severity
 from curvelab.model.result import Diagnosis, Outcome
-from curvelab.report import numerals
+from curvelab.report import costs, health, numerals
+from curvelab.report.changes import by_hand, change, copied, ground, patch_of, remarks
 from curvelab.report.numerals import count, percent, plural
 from curvelab.report.plain import clean
+from curvelab.report.sentences import sentence, unbroken
+
+__all__ = ["by_hand", "change", "copied", "ground", "patch_of", "remarks", "sentence", "unbroken"]  # what the templates find here
 
 SHAPES: dict[Severity, str] = {"critical": "■", "warning": "▲", "info": "●"}
 COSTS: dict[Cost, str] = {
@@ -34,11 +39,8 @@ _SURE = (
     (0.0, "a weak hint"),
 )
 HEALTHY = "Looks healthy"
-_SINCE = {  # what made a step the last useful one, by the pattern that says so
-    "overfitting": "the best eval",
-    "plateau": "the loss stopped improving",
-    "schedule-anomaly": "the learning rate is zero",
-}
+_MOMENTS = frozenset(("resume-seam", "abrupt-end"))  # patterns that happen at one step
+_EPISODES = frozenset(("spikes",))  # and those that come and go
 LEAST_CAUSE = 0.08  # of the belief: a cause of less is left to the JSON
 _HOW_TO_LOG = {
     "train/loss": "log it every few steps (logging_steps)",
@@ -52,25 +54,51 @@ _OF_REWARDS = re.compile(r"train/(reward|kl$|entropy$|logps|completions|frac_rew
 
 @dataclass(frozen=True)
 class Verdict:
-    """The first thing that a reader sees. `severity` is None for a run without a fault."""
+    """The first thing that a reader sees. `severity` is None for a run without a fault.
+
+    title     the pattern and its step: "Overfitting since step 30"
+    lead      what, since when, how sure, what it cost: "Overfitting since step 30, almost certainly (99 %); the 570 steps
+              after it (95 % of the run, 7 s) were wasted."
+    sentence  the lead, and what was measured
+    """
 
     title: str
     sentence: str
     sure: str
     severity: Severity | None
+    lead: str = ""
 
 
 def verdict(diagnosis: Diagnosis) -> Verdict:
-    """One sentence on the run: what, since which step, how sure."""
+    """One sentence on the run: what, since which step, how sure, what it cost."""
     if diagnosis.verdict in ("healthy", "not-assessed"):
         return _without_fault(diagnosis)
     root = next((f for f in diagnosis.findings if f.pattern == diagnosis.verdict), None)
     title = title_of(diagnosis.verdict)
     if root is None:
         return Verdict(title, "", "", "warning")
-    moment = root.start_step == root.end_step or any(isinstance(mark, Gap) for mark in root.evidence)
-    since = "" if root.start_step is None else f" {'at' if moment else 'since'} step {count(root.start_step)}"
-    return Verdict(title + since, sentence(root.headline), sure(root.confidence), root.severity)
+    title = f"{_perhaps(title) if root.confidence <= DOUBTED else title}{_since(diagnosis, root)}"
+    lead = unbroken(f"{title}, {surely(root.confidence)}; {costs.in_short(diagnosis, root.start_step)}.")
+    return Verdict(title, f"{lead} {sentence(root.headline)}", sure(root.confidence), root.severity, lead)
+
+
+def _perhaps(title: str) -> str:
+    """A title as a doubt; "KL blow-up" keeps its capitals."""
+    return f"Perhaps {title if title[1:2].isupper() else title[:1].lower() + title[1:]}"
+
+
+def _since(diagnosis: Diagnosis, root: Finding) -> str:
+    """Where a finding begins: " since step 30", " at step 474", " from the start"; empty where no step is known."""
+    start, end = root.start_step, root.end_step
+    if start is None:
+        return ""
+    if start == end or root.pattern in _MOMENTS or any(isinstance(mark, Gap) for mark in root.evidence):
+        return f" at step {count(start)}"
+    if root.pattern in _EPISODES and end is not None:
+        return f" between steps {count(start)} and {count(end)}"
+    if diagnosis.first_step is not None and start <= diagnosis.first_step:
+        return " from the start"
+    return f" since step {count(start)}"
 
 
 def _without_fault(diagnosis: Diagnosis) -> Verdict:
@@ -83,16 +111,29 @@ def _without_fault(diagnosis: Diagnosis) -> Verdict:
             f"{which} asked for looked at {points} and found nothing; {count(left)} {_were(left)} left out, "
             "so this says nothing on the run as a whole."
         )
-        return Verdict("Nothing found of what was asked for", told, "", None)
+        return Verdict("Nothing found of what was asked for", told, "", None, told)
     if diagnosis.verdict == "healthy":
-        minor = len(diagnosis.findings)
-        rest = f"; {plural(minor, 'finding')} of minor weight below" if minor else ""
-        rest += f"; {plural(left, 'check')} {_were(left)} not asked for" if left else ""
-        return Verdict(HEALTHY, f"{plural(clear, 'check')} looked at {points} and found no fault{rest}.", "", None)
+        told = _healthy(diagnosis, f"{plural(clear, 'check')} looked at {points} and found no fault")
+        return Verdict(HEALTHY, told, "", None, told)
     of = f"{plural(asked, 'check')} {'that was' if asked == 1 else 'that were'} asked for" if left else plural(asked, "check")
     few = f"Only {count(clear)}" if clear else "Not one"
     told = f"{few} of {of} could look, at {points}: too little to call this run healthy or faulty."
-    return Verdict("Not assessed", told, "", None)
+    return Verdict("Not assessed", told, "", None, told)
+
+
+def _healthy(diagnosis: Diagnosis, found: str) -> str:
+    """That nothing was found, what speaks for the run, how much could be seen, what could not, what to log next time."""
+    minor, left = len(diagnosis.findings), len(left_out(diagnosis))
+    rest = f"; {plural(minor, 'finding')} of minor weight below" if minor else ""
+    rest += f"; {plural(left, 'check')} {_were(left)} not asked for" if left else ""
+    told = [f"{found}{rest}."]
+    if reasons := health.evidence(diagnosis):
+        told.append(sentence("; ".join(reasons)))
+    blind = health.unseen(diagnosis)
+    told.append(f"How sure: {health.seen(diagnosis)}{', but ' + '; '.join(blind) if blind else ''}.")
+    if blind and (wanted := to_log(diagnosis)):
+        told.append(f"Next time log {wanted[0][0]}: {wanted[0][1]}.")
+    return unbroken(" ".join(told))
 
 
 def _were(number: int) -> str:
@@ -117,19 +158,19 @@ def changed(diagnosis: Diagnosis) -> list[str]:
     ]
 
 
-def sentence(text: str) -> str:
-    """A headline as a sentence: cleaned, with a full stop, and a capital unless it begins with a metric's name."""
-    plain = clean(text, 600)
-    first = plain.partition(" ")[0]
-    if first.isalpha() and first.islower():
-        plain = plain[0].upper() + plain[1:]
-    return plain if plain.endswith((".", "!", "?")) else plain + "."
-
-
 def sure(confidence: float) -> str:
     """0.9 -> "very likely (90 %)"."""
     words = next((text for least, text in _SURE if confidence >= least), "a weak hint")
     return f"{words} ({percent(min(round(confidence, 2), 0.99) if confidence < 1 else 1.0)})"
+
+
+def surely(confidence: float) -> str:
+    """0.99 -> "almost certainly (99 %)", as an adverb."""
+    told = sure(confidence)
+    for adjective, adverb in (("almost certain", "almost certainly"), ("possible", "possibly"), ("a weak hint", "though it is a weak hint")):
+        if told.startswith(adjective):
+            return told.replace(adjective, adverb, 1)
+    return told
 
 
 def causes(finding: Finding, most: int) -> list[Cause]:
@@ -139,13 +180,13 @@ def causes(finding: Finding, most: int) -> list[Cause]:
 
 def cause(one: Cause) -> str:
     """A cause in a line: "likely (74 %): one batch cannot be trained on"."""
-    return f"{sure(one.weight)}: {clean(one.title, 200)}"
+    return f"{sure(one.weight)}: {unbroken(clean(one.title, 200))}"
 
 
 def evidence(one: Cause, most: int | None = None) -> str:
     """What in the log speaks for and against a cause, `most` of each: "For: …; … Against: …"."""
     sides = (("For", one.for_), ("Against or not known", one.against))
-    told = [f"{side}: {'; '.join(clean(text, 300) for text in texts[:most])}." for side, texts in sides if texts]
+    told = [f"{side}: {'; '.join(unbroken(clean(text, 300)) for text in texts[:most])}." for side, texts in sides if texts]
     return " ".join(told) or "Nothing in the log speaks for or against it."
 
 
@@ -180,54 +221,37 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def progress(diagnosis: Diagnosis) -> str:
-    """ "1,000 of 1,000 planned steps", "4,000 steps"."""
-    last = diagnosis.last_step
+    """ "1,000 of 1,000 planned steps", "4,000 steps"; steps that are counted from 0 are one more than the last."""
+    last, planned = diagnosis.last_step, diagnosis.planned_steps
     if last is None:
         return "no step was logged"
-    if diagnosis.planned_steps:
-        return f"{count(last)} of {count(diagnosis.planned_steps)} planned steps"
-    return f"{count(last)} steps (the plan is not in the log)"
+    if planned and last > planned:
+        return f"{plural(last, 'step')} ({count(planned)} {_were(planned)} planned)"
+    if planned:
+        return f"{count(last)} of {plural(planned, 'planned step')}"
+    if diagnosis.first_step == 0 and diagnosis.points == last + 1:
+        return f"{plural(last + 1, 'step')}, counted from 0 (the plan is not in the log)"
+    return f"{plural(last, 'step')} (the plan is not in the log)"
 
 
 def restarts(diagnosis: Diagnosis) -> str:
     """ "restart at step 164 (after reaching 228)", or an empty string."""
     if not diagnosis.seams:
         return ""
+    first = diagnosis.first_step
+    if first is not None and all(s.step <= first for s in diagnosis.seams):
+        again = "a second training" if len(diagnosis.seams) == 1 else f"{plural(len(diagnosis.seams), 'more training')}"
+        reached = ", ".join(count(s.reached) for s in diagnosis.seams[:3])
+        return f"{again} in the same log, from step {count(first)} again (after reaching {reached})"
     places = ", ".join(f"step {count(s.step)} (after reaching {count(s.reached)})" for s in diagnosis.seams[:3])
     more = f" and {count(len(diagnosis.seams) - 3)} more" if len(diagnosis.seams) > 3 else ""
     return f"restart at {places}{more}"
 
 
 def wasted(diagnosis: Diagnosis) -> str:
-    """What came after the last useful step, and what it cost, or an empty string."""
-    waste = diagnosis.wasted
-    if waste is None or waste.steps <= 0:
-        return ""
-    share = waste.share
-    if share is None and diagnosis.last_step:
-        share = waste.steps / diagnosis.last_step
-    parts = [plural(waste.steps, "step")]
-    parts += [f"{percent(round(share, 2))} of the run"] if share is not None else []
-    parts += _cost(waste.seconds, waste.gpu_hours, waste.money)
-    parts += [f"{numerals.value(waste.tokens)} tokens"] if waste.tokens is not None else []
-    after = _SINCE.get(waste.why) or clean(waste.why, 60) or "the last useful one"
-    return f"{', '.join(parts)} after step {count(waste.since_step)} ({after}){_reckoned(diagnosis)}"
-
-
-def _cost(seconds: float | None, gpu_hours: float | None, money: float | None) -> list[str]:
-    """Time, GPU-hours and money, as far as they are known."""
-    parts = [] if seconds is None else [numerals.duration(seconds)]
-    parts += [] if gpu_hours is None else [f"{numerals.value(float(f'{gpu_hours:.3g}'))} GPU-hours"]
-    return parts + ([] if money is None else [f"a cost of {numerals.money(money)}"])
-
-
-def _reckoned(diagnosis: Diagnosis) -> str:
-    """What the cost was reckoned with: GPUs and where they were read, the price; an empty string where neither counts."""
-    waste = diagnosis.wasted
-    if waste is None or waste.gpus is None or waste.gpu_hours is None:
-        return ""
-    price = "" if waste.price is None else f" at {numerals.money(waste.price)} an hour"
-    return f"; {plural(waste.gpus, 'GPU')}{price} ({clean(waste.gpus_from, 120)})"
+    """What came after the last useful step and what it cost; else the steps done twice or lost; else an empty string."""
+    told = costs.wasted(diagnosis)
+    return told if told or diagnosis.toll is None else costs.toll(diagnosis.toll)
 
 
 def early_stopping(diagnosis: Diagnosis) -> str:
@@ -237,12 +261,13 @@ def early_stopping(diagnosis: Diagnosis) -> str:
         return ""
     rule = f"patience {count(one.patience)}, least gain {numerals.value(one.threshold)}"
     metric = clean(one.metric, 80)
+    if one.stop_step is not None and one.saved_steps <= 0:
+        return ""  # it would have stopped at the end
     if one.stop_step is None:
         return f"would not have stopped this run ({rule} on {metric}, {plural(one.evals, 'eval')})"
     kept = f"step {count(one.kept_step)} kept ({metric} {numerals.value(one.kept_value)})"
-    gain = ", ".join([plural(one.saved_steps, "step"), *_cost(one.saved_seconds, one.saved_gpu_hours, one.saved_money)])
-    saved = f"{gain} saved" if one.saved_steps > 0 else "nothing saved"
-    told = f"would have stopped at step {count(one.stop_step)} with {kept}, {saved} ({rule})"
+    gain = ", ".join([plural(one.saved_steps, "step"), *costs.spent(one.saved_seconds, one.saved_gpu_hours, one.saved_money)])
+    told = f"would have stopped at step {count(one.stop_step)} with {kept}, {gain} saved ({rule})"
     if one.later_step is None or one.later_value is None:
         return told
     return f"{told}; it would have missed a better eval at step {count(one.later_step)} ({numerals.value(one.later_value)})"
@@ -254,50 +279,7 @@ def checkpoint(diagnosis: Diagnosis) -> str:
     if advice is None or not advice.sentence:
         return ""
     known = clean(advice.known_from, 120) if advice.nearest_step is not None else ""
-    return f"{clean(advice.sentence, 600)}{f' (known from {known})' if known else ''}"
-
-
-def change(one: Change) -> str:
-    """A change in words: "max_grad_norm: 1 → 4.4"."""
-    name = clean(one.setting, 80)
-    if one.to is None:
-        return name if one.from_ is None else f"{name}: now {numerals.setting(one.from_)}"
-    now = numerals.UNKNOWN if one.from_ is None else numerals.setting(one.from_)
-    return f"{name}: {now} → {numerals.setting(one.to)}"
-
-
-def ground(one: Change) -> str:
-    """Where the number of a change comes from: "measured: 90th percentile of 118 logged norms"."""
-    because = clean(one.because, 200)
-    return f"{one.basis}: {because}" if because else ""
-
-
-FORMS = {"python": "Python", "cli": "Command line", "yaml": "YAML"}
-
-
-def patch_of(diagnosis: Diagnosis) -> tuple[str, list[tuple[str, str]]]:
-    """(whose flags they are and how that is known, the texts to copy as (title, text)); empty without a change."""
-    patch = diagnosis.patch
-    if patch is None or not patch.changes:
-        return "", []
-    texts = [(FORMS.get(kind, clean(kind, 20)), copied(text)) for kind, text in patch.forms.items()]
-    return f"For {clean(patch.trainer, 60)} ({clean(patch.because, 200)})", texts
-
-
-def by_hand(diagnosis: Diagnosis) -> list[str]:
-    """What the patch cannot do, in words."""
-    return [] if diagnosis.patch is None else [sentence(one) for one in diagnosis.patch.by_hand]
-
-
-def remarks(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """(setting, where findings pulled it differently) of the patch."""
-    lines = () if diagnosis.patch is None else diagnosis.patch.changes
-    return [(one.change.setting, sentence(one.remark)) for one in lines if one.remark]
-
-
-def copied(text: str) -> str:
-    """A text of several lines for copying: each line cleaned, no line lost."""
-    return "\n".join(clean(line, 400) for line in text.splitlines())
+    return f"{unbroken(clean(advice.sentence, 600))}{f' (known from {known})' if known else ''}"
 
 
 def sample_ranges(samples: Samples) -> list[str]:

@@ -257,7 +257,7 @@ def test_what_the_log_lacks_is_said():
         ("killed", "abrupt-end", "killed"),
         ("more/best-lost", "overfitting", "few-samples"),
         ("more/schedule-over", "plateau", "rate-gone"),
-        ("more/resumed", "resume-seam", "schedule-anew"),
+        ("more/resumed", "resume-seam", "other-settings"),
         ("more/loss-summed", "train-eval-mismatch", "summed-loss"),
         ("more/other-mask", "train-eval-mismatch", "other-mask"),
         ("more/dpo-collapse", "chosen-logp-collapse", "rate-too-high"),

@@ -183,7 +183,7 @@ def test_a_jump_of_the_learning_rate_is_named_as_the_cause():
     rate = np.where(t < 120, 1e-4, 2e-2)
     result = told(noisy(200) + 1.5 * (t >= 120), rate=rate)
     finding = found(result, "divergence")
-    assert "the learning rate jumps from 0.0001 to 0.02 at step 1210" in finding.headline
+    assert "the learning rate jumps from 0.0001 to 0.02 at step 1,210" in finding.headline
     assert finding.fixes[0].title.startswith("Mend the schedule")
 
 
@@ -198,5 +198,5 @@ def test_no_advice_to_use_a_checkpoint_of_a_run_that_saved_none():
 def test_early_stopping_is_simulated_on_the_log():
     evals = np.array([2.0, 1.6, 1.5, 1.55, 1.7, 1.8, 1.9, 2.0, 2.1, 2.2])
     finding = found(told(noisy(200, end=0.8, speed=2), evals=evals), "overfitting")
-    assert next(m.value for m in finding.measured if m.name == "early_stop") == 1200  # the third eval after the best
-    assert any("would have stopped at step 1200" in fix.why for fix in finding.fixes)
+    assert finding.also["early_stop"] == 1200  # the third eval after the best
+    assert any("would have stopped at step 1,200" in fix.why for fix in finding.fixes)

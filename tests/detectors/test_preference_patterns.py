@@ -61,12 +61,12 @@ def test_chosen_logp_by_its_share(fall, fires):
     finding = found("chosen-logp-collapse", run)
     assert (finding is not None) == fires
     if finding:
-        assert measured(finding, "fall") == pytest.approx(0.84 * fall / (1 + 0.05 * fall), rel=0.12)
+        assert measured(finding, "fall") == pytest.approx(10 * 0.84 * fall / (1 + 0.05 * fall), rel=0.12)
 
 
 def test_chosen_logp_by_nats():
     run = run_with(logps__chosen=noisy(-400 * (1 + 0.09 * X), 0.005))
-    assert measured(found("chosen-logp-collapse", run), "nats") == pytest.approx(400 * 0.09 * 0.83, rel=0.15)
+    assert measured(found("chosen-logp-collapse", run), "fall") == pytest.approx(400 * 0.09 * 0.83, rel=0.15)
 
 
 def test_noise_of_small_batches_is_no_fall():

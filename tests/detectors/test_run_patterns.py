@@ -267,8 +267,9 @@ def test_imbalance_by_size(last, departs):
     finding = found("memory-imbalance", plain(40, more=levels))
     assert (finding is None) == (departs is None)
     if finding:
-        assert measured(finding, "departs") == pytest.approx(departs)
-        assert measured(finding, "gpu") == 2
+        assert measured(finding, "departs") == pytest.approx(abs(departs))
+        assert finding.also["gpu"] == 2 and ("more" in finding.headline) == (departs > 0)
+        assert f"({last:g} GB against 40 GB)" in finding.headline
 
 
 def test_gpus_that_do_not_work_are_not_compared():
@@ -449,12 +450,14 @@ def test_the_schedule_leaves_a_seam_to_the_seam():
     assert found("schedule-anomaly", resumed(rate_times=2.0)) is None
 
 
-def test_a_run_that_begins_again_is_not_said_to_go_on():
-    run = replace(resumed(), seams=(Seam(segment=1, step=5, reached=300),))
+def test_a_run_that_begins_again_is_another_training_and_no_resume():
+    run = replace(resumed(rate_times=3.0), seams=(Seam(segment=1, step=5, reached=300),))
     finding = found("resume-seam", run)
     assert finding is not None
-    assert finding.severity == "info"
-    assert "too few logs" in finding.headline
+    assert finding.severity == "info" and not finding.measured
+    assert finding.headline.startswith("a second training was written into the same log: at step 5 it begins again")
+    assert [fix.title for fix in finding.fixes] == ["Log each training into a folder of its own"]
+    assert diagnose(run).toll is None
 
 
 def test_no_seam_no_finding():
@@ -497,7 +500,7 @@ def saved(rise: float = 0.6, **config: object) -> Run:
 
 def test_only_the_last_checkpoint_was_kept():
     finding = found("no-useful-checkpoint", saved(save_strategy="steps", save_steps=50, save_total_limit=1))
-    assert measured(finding, "kept_step") == 500
+    assert finding.also["kept_step"] == 500
     assert measured(finding, "worse") == pytest.approx(0.24, abs=0.05)
     assert changes(finding)["load_best_model_at_end"] == (None, True)
 

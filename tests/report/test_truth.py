@@ -213,7 +213,7 @@ def test_a_healthy_run_says_that_a_check_was_left_out() -> None:
 
 def test_a_share_has_one_form_for_value_and_threshold() -> None:
     lost = Measured(name="lost", value=79.4, unit="of what was learned", threshold=0.3)
-    assert numerals.measured(lost) == ("7,940\u202f%", "of what was learned", "30\u202f%")
+    assert numerals.measured(lost) == ("7,940\u202f%", "of what was learned", "≥\u202f30\u202f%")
     assert numerals.percent(97.7654) == "9,777\u202f%"
     assert numerals.percent(1e5) == "1e7\u202f%"
     assert numerals.percent(math.inf) == "Inf\u202f%"
