@@ -78,6 +78,10 @@ def _knots(series: Thinned, name: str) -> tuple[Floats, Floats] | None:
     step, value = step[known], value[known]
     if len(step) < 2 or not (np.diff(value) >= 0).all() or not (np.diff(step) > 0).all() or value[-1] <= value[0]:
         return None
+    # A clock of whole seconds stands still over several steps: what passes between two ticks is spread over them.
+    ticks = np.flatnonzero(np.diff(value, prepend=-np.inf) > 0)
+    ticks = ticks if name == "wall_time" and len(ticks) > 1 else np.arange(len(step))
+    step, value = step[ticks], value[ticks]
     rows = _bends(step, value)
     return step[rows], value[rows]
 
