@@ -36,10 +36,11 @@ class Figure:
 class Drawn:
     """All pictures; `axes` are what else than steps the curves can be drawn over, `data` is the JSON of the script.
 
-    `not_drawn` names what was logged besides.
+    `told` says whether the first shows what the finding that names the run says; `not_drawn` names what was logged besides.
     """
 
     top: Sequence[Figure]
+    told: bool
     evidence: Sequence[Sequence[Figure]]
     curves: Sequence[Figure]
     axes: list[str]
@@ -63,6 +64,7 @@ def drawn(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Drawn:
         figures = iter([_figure(picture, number, metrics, left) for number, (picture, left) in enumerate(zip(pictures, lefts, strict=True))])
     return Drawn(
         top=[next(figures) for _ in pictures.top],
+        told=pictures.told,
         evidence=[[next(figures) for _ in several] for several in pictures.evidence],
         curves=[*figures],
         axes=[*axes(diagnosis)],

@@ -14,9 +14,9 @@ from curvelab.report.top import naming, top_panels
 
 WIDE, NARROW, HALF = 960, 350, 466  # px: pictures of a wide page, of a telephone, and of two side by side
 MAIN_HEIGHT, UPPER_HEIGHT, LOWER_HEIGHT, EVIDENCE_HEIGHT, CURVE_HEIGHT = 350, 290, 220, 240, 200  # px
-MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS, SMALL_POINTS = 1600, 700, 400, 200, 120
+MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS, SMALL_POINTS = 1600, 700, 400, 200, 90
 ALL_EVIDENCE_POINTS = 3600  # in all pictures of findings: a page of many findings stays small
-MOST_EVIDENCE = 12  # pictures of findings in all; the main picture shows every finding
+MOST_EVIDENCE = 10  # pictures of findings in all; the main picture shows every finding
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ class Picture:
 class Gallery:
     """The pictures in the order of the page; `evidence` has a list for each finding. `top` is empty without any curve.
 
-    No picture comes twice: that of the finding which names the run stands at the top.
+    No picture comes twice: that of the finding which names the run stands at the top, and `told` says whether there is one.
     """
 
     top: Sequence[Picture]
+    told: bool
     evidence: Sequence[Sequence[Picture]]
     curves: Sequence[Picture]
 
@@ -58,11 +59,14 @@ def gallery(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Gallery:
     seen = {one.metric for picture in top for one in picture.wide.lines}
     left = MOST_EVIDENCE
     share = max(NARROW_POINTS, min(EVIDENCE_POINTS, ALL_EVIDENCE_POINTS // max(1, len(findings))))
-    evidence = []
+    evidence, told = [], False
     for number, finding in enumerate(findings, start=1):
         name = f"finding-{number}-{finding.pattern}"
         pictures = _evidence(diagnosis, finding, name, share)
-        pictures = pictures[1:] if finding is naming(diagnosis, findings) else [p for p in pictures if not _told(p.wide, seen)]
+        if finding is naming(diagnosis, findings):
+            told, pictures = bool(pictures), pictures[1:]
+        else:
+            pictures = [picture for picture in pictures if not _told(picture.wide, seen)]
         evidence.append(pictures[:left])
         left -= len(evidence[-1])
     shown = seen.union(*({one.metric for p in several for one in p.wide.lines} for several in evidence))
@@ -70,6 +74,7 @@ def gallery(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Gallery:
     small = [curve_panel(diagnosis, panel.lines[0].metric, SMALL_POINTS) for panel in curves]
     return Gallery(
         top,
+        told,
         evidence,
         [Picture(_subject(a), a.alt, a, b, HALF, CURVE_HEIGHT) for a, b in zip(curves, small, strict=True)],
     )

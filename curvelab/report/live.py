@@ -102,14 +102,14 @@ def _bends(step: Floats, value: Floats) -> list[int]:
 
 
 def _series(diagnosis: Diagnosis, metric: str, most: int) -> dict[str, Any]:
-    """Name, steps as differences, values; null where a value is not finite."""
+    """Name, how many points were logged, steps as differences, values; null where a value is not finite."""
     series = masked.curve(diagnosis, metric)
     assert series is not None  # it is drawn
     n = min(len(series.step), len(series.value))
     value = np.array(series.value[:n], dtype=np.float64)
     rows = min_max_rows(value, most)
     step = np.array(series.step[:n], dtype=np.float64)[rows]
-    return {"name": clean(metric, 80), "step": _short(np.diff(step, prepend=0), 17), "value": _short(value[rows], DIGITS)}
+    return {"name": clean(metric, 80), "points": max(n, series.points), "step": _short(np.diff(step, prepend=0), 17), "value": _short(value[rows], DIGITS)}
 
 
 def _figure(panel: Panel, metrics: Sequence[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from curvelab.model.finding import SEVERITIES, Finding, Measured
 from curvelab.model.result import Diagnosis
 from curvelab.report import masked, numerals, places, wording
 from curvelab.report.drawn import Figure, drawn
+from curvelab.report.inline import small_script, used_style
 from curvelab.report.other_curves import MOST_NAMES
 from curvelab.report.pictures import LOSS
 from curvelab.report.plain import clean, shortened
@@ -64,7 +65,7 @@ def page(diagnosis: Diagnosis) -> str:
                 wrong=card.get("When it is wrong", ""),
                 figures=figures,
                 cause=numbers.get(finding.explained_by or ""),
-                on_top=bool(pictures.top) and finding is naming(diagnosis, findings) and finding.start_step is not None,
+                on_top=pictures.told and finding is naming(diagnosis, findings),
             )
         )
     verdict = wording.verdict(diagnosis)
@@ -204,15 +205,13 @@ def _source(environment: Environment, name: str) -> str:
 
 
 def _script(environment: Environment) -> str:
-    """The script of a page: its parts in the order of their names, without comments and indentation."""
-    parts = (_source(environment, name) for name in sorted(environment.list_templates(["js"])) if name.startswith("live/"))
-    lines = (line.strip() for part in parts for line in part.splitlines())
-    return "\n".join(["(() => {", '"use strict";', *(line for line in lines if line and not line.startswith("//")), "})();"])
+    """The script of a page: its parts in the order of their names."""
+    return small_script(_source(environment, name) for name in sorted(environment.list_templates(["js"])) if name.startswith("live/"))
 
 
-def as_style(sheet: str) -> Markup:
-    """A style sheet for inlining, without its comments and line ends."""
-    return Markup(re.sub(r"\s*\n\s*", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.S)).strip())
+def as_style(sheet: str, body: str) -> Markup:
+    """What a page uses of a style sheet, for inlining."""
+    return Markup(used_style(sheet, body))
 
 
 @cache
@@ -228,7 +227,7 @@ def templates() -> Environment:
     )
     script = _script(environment)
     environment.globals.update(
-        style=as_style(_source(environment, "style.css")),
+        style=_source(environment, "style.css"),
         as_style=as_style,
         script=Markup(script),
         # The browser runs the script whose hash this is and no other, whatever a log may have brought into the page.

@@ -26,6 +26,7 @@ from curvelab.report.pictures import (
 from curvelab.report.plain import clean
 from curvelab.report.wording import title_of
 
+SHARED, FEWEST_SHARED = 0.6, 200  # of the points of one picture, for each of two; and at least so many
 MOST_EPOCHS = 30  # ticks; of more epochs every second, fifth, tenth … is drawn
 
 
@@ -40,18 +41,21 @@ def top_panels(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> 
     Both have the same steps. Empty without any curve.
     """
     name = naming(diagnosis, findings)
-    shown = evidence_panels(diagnosis, name, most)[:1] if name else []
+    shown = _shown(diagnosis, name, most)
     losses = losses_of(diagnosis) or list(diagnosis.series)[:1]
-    if shown and not any(is_loss(one.metric) for one in shown[0].lines):
-        first = _with_findings(diagnosis, findings, shown[0])
-        return [first, *([_below(diagnosis, name, losses, first, most)] if losses_of(diagnosis) else [])]
-    if shown:
-        return [_with_findings(diagnosis, findings, _starred(diagnosis, shown[0]))]
-    if not losses:
-        return []
-    lines = lines_of(diagnosis, losses, most)
-    plain = _plain(diagnosis, lines, range_of(diagnosis, []))
-    return [_with_findings(diagnosis, findings, plain)]
+    if shown is None:
+        lines = lines_of(diagnosis, losses, most)
+        return [_with_findings(diagnosis, findings, _plain(diagnosis, lines, range_of(diagnosis, [])))] if lines else []
+    if any(is_loss(one.metric) for one in shown.lines) or not losses_of(diagnosis):
+        return [_with_findings(diagnosis, findings, _starred(diagnosis, shown))]
+    share = max(FEWEST_SHARED, int(SHARED * most))
+    first = _with_findings(diagnosis, findings, _shown(diagnosis, name, share) or shown)
+    return [first, _below(diagnosis, name, losses, first, share)]
+
+
+def _shown(diagnosis: Diagnosis, name: Finding | None, most: int) -> Panel | None:
+    """The first picture of the finding that names the run."""
+    return next(iter(evidence_panels(diagnosis, name, most)), None) if name else None
 
 
 def _plain(diagnosis: Diagnosis, lines: Sequence[Line], reach: tuple[float, float]) -> Panel:
