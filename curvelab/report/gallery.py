@@ -14,7 +14,7 @@ from curvelab.report.top import naming, top_panels
 
 WIDE, NARROW, HALF = 960, 350, 466  # px: pictures of a wide page, of a telephone, and of two side by side
 MAIN_HEIGHT, UPPER_HEIGHT, LOWER_HEIGHT, EVIDENCE_HEIGHT, CURVE_HEIGHT = 350, 290, 220, 240, 200  # px
-MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS, SMALL_POINTS = 1600, 700, 400, 200, 90
+MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS, SMALL_POINTS = 1600, 700, 360, 200, 90
 ALL_EVIDENCE_POINTS = 3600  # in all pictures of findings: a page of many findings stays small
 MOST_EVIDENCE = 10  # pictures of findings in all; the main picture shows every finding
 
@@ -56,6 +56,7 @@ class Gallery:
 def gallery(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Gallery:
     """All pictures of a run; `findings` in the order of the page."""
     top = _top(diagnosis, findings)
+    on_top = {picture.wide.metrics for picture in top}
     seen = {one.metric for picture in top for one in picture.wide.lines}
     left = MOST_EVIDENCE
     share = max(NARROW_POINTS, min(EVIDENCE_POINTS, ALL_EVIDENCE_POINTS // max(1, len(findings))))
@@ -64,7 +65,8 @@ def gallery(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Gallery:
         name = f"finding-{number}-{finding.pattern}"
         pictures = _evidence(diagnosis, finding, name, share)
         if finding is naming(diagnosis, findings):
-            told, pictures = bool(pictures), pictures[1:]
+            told = bool(pictures)
+            pictures = [picture for picture in pictures if picture.wide.about or picture.wide.metrics not in on_top]
         else:
             pictures = [picture for picture in pictures if not _told(picture.wide, seen)]
         evidence.append(pictures[:left])

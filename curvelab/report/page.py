@@ -20,6 +20,7 @@ from curvelab.model.result import Diagnosis
 from curvelab.report import masked, numerals, places, wording
 from curvelab.report.drawn import Figure, drawn
 from curvelab.report.inline import small_script, used_style
+from curvelab.report.next_time import could_not_look, next_time
 from curvelab.report.other_curves import MOST_NAMES
 from curvelab.report.pictures import LOSS
 from curvelab.report.plain import clean, shortened
@@ -27,8 +28,8 @@ from curvelab.report.svg import sparkline
 from curvelab.report.top import naming
 
 LEAD_STEPS = 3  # of a longer list that a lead names
-_LISTED = re.compile(r"\b(\d[\d,]*(?:, \d[\d,]*){4,})(?: and (\d[\d,]*) more)?")
-_AFTER_PUNCTUATION = re.compile(r"(?<=[/\\_.,;:=+-])(?=[^\s/\\_.,;:=+-])")
+_LISTED = re.compile(r"\b(\d(?:[\d,]*\d)?(?:, \d(?:[\d,]*\d)?){4,})(?: and (\d[\d,]*) more)?")
+_AFTER_PUNCTUATION = re.compile(r"(?<=[/\\_=:;])(?=[^\s/\\_=:;])|(?<=[.,+(-])(?=[A-Za-z_])")
 MOST_NOTES = 60
 MOST_FILES = 40
 MOST_MEASURED = 12
@@ -69,6 +70,7 @@ def page(diagnosis: Diagnosis) -> str:
             )
         )
     verdict = wording.verdict(diagnosis)
+    blind, elsewhere = could_not_look(diagnosis)
     text: str = (
         templates()
         .get_template("page.html")
@@ -89,9 +91,10 @@ def page(diagnosis: Diagnosis) -> str:
             in_order=findings == wording.by_severity(findings),
             curves=pictures.curves,
             clear=[o.pattern for o in diagnosis.outcomes if o.status == "clear"],
-            blind=wording.by_reason(diagnosis.outcomes, "not-applicable"),
+            blind=blind,
+            elsewhere=elsewhere,
             failed=wording.by_reason(diagnosis.outcomes, "failed"),
-            to_log=wording.to_log(diagnosis),
+            to_log=next_time(diagnosis),
             config=_settings(diagnosis),
             files=_files(diagnosis),
             path=places.run(diagnosis),
@@ -163,7 +166,7 @@ def _lead(sentence: str) -> str:
 
 
 def _few(found: re.Match[str]) -> str:
-    steps = found[1].rstrip(",").split(", ")
+    steps = found[1].split(", ")
     more = len(steps) - LEAD_STEPS + int((found[2] or "0").replace(",", ""))
     return f"{', '.join(steps[:LEAD_STEPS])} and {numerals.count(more)} more"
 

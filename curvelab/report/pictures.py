@@ -90,6 +90,8 @@ def evidence_panels(diagnosis: Diagnosis, finding: Finding, most: int) -> list[P
         groups.setdefault(_subject(mark.metric), []).append(mark)
     panels = []
     own = _subject(finding.metric)
+    if own not in groups and own in diagnosis.series:
+        groups[own] = [*_own_span(finding)]
     for metric, group in sorted(groups.items(), key=lambda item: item[0] != own)[:MOST_PANELS]:
         metrics = losses_of(diagnosis) if metric == LOSS else [metric] if metric in diagnosis.series else []
         if not metrics:

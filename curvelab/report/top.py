@@ -9,7 +9,7 @@ from curvelab.model.finding import Evidence, Finding, Point, Span
 from curvelab.model.result import Diagnosis
 from curvelab.report import numerals
 from curvelab.report.curves import Line
-from curvelab.report.keys import best_key, epoch_key, line_keys, mark_keys, seam_key, spoilt_keys, warmup_key
+from curvelab.report.keys import EVAL_LOSS, best_key, epoch_key, line_keys, mark_keys, seam_key, spoilt_keys, warmup_key
 from curvelab.report.pictures import (
     Lane,
     Panel,
@@ -27,6 +27,7 @@ from curvelab.report.plain import clean
 from curvelab.report.wording import title_of
 
 SHARED, FEWEST_SHARED = 0.6, 200  # of the points of one picture, for each of two; and at least so many
+WHOLE = 0.95  # of the picture: a stretch that is longer is not shaded
 MOST_EPOCHS = 30  # ticks; of more epochs every second, fifth, tenth … is drawn
 
 
@@ -41,21 +42,23 @@ def top_panels(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> 
     Both have the same steps. Empty without any curve.
     """
     name = naming(diagnosis, findings)
-    shown = _shown(diagnosis, name, most)
+    shown = evidence_panels(diagnosis, name, most) if name else []
     losses = losses_of(diagnosis) or list(diagnosis.series)[:1]
-    if shown is None:
+    if not shown:
         lines = lines_of(diagnosis, losses, most)
         return [_with_findings(diagnosis, findings, _plain(diagnosis, lines, range_of(diagnosis, [])))] if lines else []
-    if any(is_loss(one.metric) for one in shown.lines) or not losses_of(diagnosis):
-        return [_with_findings(diagnosis, findings, _starred(diagnosis, shown))]
+    if _of_loss(shown[0]) or not losses_of(diagnosis):
+        return [_with_findings(diagnosis, findings, _marked(diagnosis, shown[0]))]
     share = max(FEWEST_SHARED, int(SHARED * most))
-    first = _with_findings(diagnosis, findings, _shown(diagnosis, name, share) or shown)
-    return [first, _below(diagnosis, name, losses, first, share)]
+    first, *others = evidence_panels(diagnosis, name, share) if name else shown
+    first = _with_findings(diagnosis, findings, _marked(diagnosis, first))
+    own = next((panel for panel in others if _of_loss(panel)), None)
+    below = _below(diagnosis, losses, first, share) if own is None else _marked(diagnosis, own)
+    return [first, replace(below, first=first.first, last=first.last, warmup=first.warmup, epochs=first.epochs)]
 
 
-def _shown(diagnosis: Diagnosis, name: Finding | None, most: int) -> Panel | None:
-    """The first picture of the finding that names the run."""
-    return next(iter(evidence_panels(diagnosis, name, most)), None) if name else None
+def _of_loss(panel: Panel) -> bool:
+    return not panel.about and any(is_loss(one.metric) for one in panel.lines)
 
 
 def _plain(diagnosis: Diagnosis, lines: Sequence[Line], reach: tuple[float, float]) -> Panel:
@@ -66,19 +69,27 @@ def _plain(diagnosis: Diagnosis, lines: Sequence[Line], reach: tuple[float, floa
     return Panel(lines=tuple(lines), first=reach[0], last=reach[1], alt=f"{names_of(lines)} over the steps.", seams=seams, best=best, keys=keys)
 
 
-def _starred(diagnosis: Diagnosis, panel: Panel) -> Panel:
-    """The losses with a star at the best eval, in place of a ring that a finding has put there."""
+def _marked(diagnosis: Diagnosis, panel: Panel) -> Panel:
+    """The picture of a finding as it stands at the top.
+
+    A star at the best eval takes the place of a ring, and what holds from end to end is not shaded: it has its bar.
+    """
     best = best_of(diagnosis, panel.lines)
-    if best is None or panel.best is not None:
-        return panel
-    marks = [m for m in panel.marks if not (isinstance(m, Point) and m.step == best[0] and m.value == best[1])]
+    starred = best[0] if best else None
+    long = WHOLE * (panel.last - panel.first)
+    marks = tuple(
+        mark
+        for mark in panel.marks
+        if not (isinstance(mark, Point) and mark.step == starred and EVAL_LOSS.match(mark.metric))
+        and not (isinstance(mark, Span) and mark.end_step - mark.start_step > long)
+    )
     keys = (
         *line_keys(panel.lines),
         *mark_keys(marks, named=len(panel.lines) > 1),
         *best_key(best, panel.lines),
         *spoilt_keys(diagnosis, panel.lines),
     )
-    return replace(panel, marks=tuple(marks), best=best, keys=keys)
+    return replace(panel, marks=marks, best=best, keys=keys)
 
 
 def _with_findings(diagnosis: Diagnosis, findings: Sequence[Finding], panel: Panel) -> Panel:
@@ -103,12 +114,11 @@ def _with_findings(diagnosis: Diagnosis, findings: Sequence[Finding], panel: Pan
     )
 
 
-def _below(diagnosis: Diagnosis, name: Finding | None, losses: Sequence[str], above: Panel, most: int) -> Panel:
+def _below(diagnosis: Diagnosis, losses: Sequence[str], above: Panel, most: int) -> Panel:
     """The losses under the picture of another metric, over the same steps, its stretch shaded in them, too."""
     panel = _plain(diagnosis, lines_of(diagnosis, losses, most), (above.first, above.last))
     spans: list[Evidence] = [mark for mark in above.marks if isinstance(mark, Span)]
-    severity = name.severity if name else "info"
-    return replace(panel, marks=tuple(spans), severity=severity, warmup=above.warmup, epochs=above.epochs)
+    return replace(panel, marks=tuple(spans), severity=above.severity)
 
 
 def _moments(finding: Finding) -> tuple[float, ...]:
