@@ -24,7 +24,7 @@ from curvelab.signals.thinning import min_max_rows
 Floats = NDArray[np.float64]
 
 LOSS_POINTS = 3200  # of one or two losses together; more of them are evals, and share less
-OTHER_POINTS, MOST_OTHERS, FEWEST = 600, 4000, 120  # of one other curve, of all together, and what one has at least
+OTHER_POINTS, MOST_OTHERS, FEWEST = 600, 3400, 120  # of one other curve, of all together, and what one has at least
 DIGITS = 5  # significant: what the zoomed picture can show
 STRAIGHT = 2000  # an axis is told by so many straight pieces that it is nowhere off by more than one 2000th of itself
 MOST_KNOTS = 300

@@ -278,6 +278,8 @@ def test_a_zoomed_curve_that_was_thinned_says_so(browser: Browser, tmp_path: Pat
         browser.open((tmp_path / "page.html").as_uri(), 1100)
         drag(browser, 0.4, 0.45)
         assert browser.value(f"{CHART}.querySelector('.live .axis').textContent") == told
+        joined = browser.value(f"{CHART}.querySelector('.live .train').getAttribute('d').includes('L')")
+        assert joined == (told == "step")
 
 
 def test_labels_of_a_zoomed_picture_never_lie_on_the_curves(shown: Browser) -> None:

@@ -131,6 +131,14 @@ def test_axes_are_told_by_their_bends() -> None:
     assert axes["time"] == [[5, 500, 505, 1000], [0, 990, 6000, 6990]]
 
 
+def test_a_clock_of_whole_seconds_is_spread_over_its_steps() -> None:
+    curve = made.series()["train/loss"]
+    known = msgspec.structs.replace(curve, wall_time=[1.7e9 + s // 100 for s in curve.step])
+    step, seconds = live.axes(made.diagnosis(series={"train/loss": known}))["time"]
+    assert (step[0], step[-1], seconds[0], seconds[-1]) == (5, 1000, 0, 10)
+    assert len(set(seconds)) == len(seconds)
+
+
 @pytest.mark.parametrize("column", [[1.0] * 200, [float(i % 50) for i in range(200)], [float("nan")] * 200])
 def test_an_axis_that_stands_still_or_goes_back_is_not_offered(column: list[float]) -> None:
     known = msgspec.structs.replace(made.series()["train/loss"], epoch=column)

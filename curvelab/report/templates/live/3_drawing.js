@@ -97,14 +97,15 @@ function drawFrame(live, figure, view) {
   add(live, "text", { class: "axis", x: left + width / 2, y: top + height + 34, "text-anchor": "middle" }, axisNow + thinned(figure, view));
 }
 
-// What to say where a zoomed curve has fewer points than the picture could show: of so many logged ones two were kept.
-function thinned(figure, { range, width }) {
-  const few = shown(figure).map(([place]) => series[place]).filter(({ points, step }) => {
-    const [a, b] = rowsWithin(step, range);
-    return points > step.length && b - a < width;
-  });
-  const most = max(0, ...few.map(({ points, step }) => Math.round((2 * points) / step.length)));
-  return zoomed && most ? ` (thinned: least and greatest of every ${most} points)` : "";
+// Of how many logged points two were kept, where a zoomed curve has fewer than the picture could show; else 0.
+function sparse({ points, step }, { range, width }) {
+  const [a, b] = rowsWithin(step, range);
+  return zoomed && points > step.length && b - a < width ? Math.round((2 * points) / step.length) : 0;
+}
+
+function thinned(figure, view) {
+  const most = max(0, ...shown(figure).map(([place]) => sparse(series[place], view)));
+  return most ? ` (thinned: least and greatest of every ${most} points)` : "";
 }
 
 function drawUnder(plot, figure, { x, top, height, range }) {
@@ -120,7 +121,9 @@ function drawUnder(plot, figure, { x, top, height, range }) {
 function drawLine(plot, [place, colour, hasTrend], view) {
   const one = series[place], few = colour !== "train" && one.step.length <= MOST_MARKERS;
   const thin = hasTrend && smoothing > 0 && !hides(place + "t");
-  if (!hides(place)) stroke(plot, `${few ? "eval" : thin ? "faint" : "raw"} ${colour}`, path(one, view));
+  // What lies between the points that were kept is not known: they are not joined.
+  const apart = sparse(one, view);
+  if (!hides(place)) stroke(plot, `${few ? "eval" : apart ? "dots" : thin ? "faint" : "raw"} ${colour}`, path(one, view, apart));
   if (few) one.step.forEach((step, i) => one.value[i] !== null && stroke(plot, `fill ${colour}`, `M${at(view.x(step), view.y(one.value[i]))}${MARKERS[colour]}`));
   if (thin) stroke(plot, `trend ${colour}`, path(trend(one), view));
   const foot = view.top + view.height * (colour === "train" ? 0.988 : 0.96);
@@ -135,14 +138,14 @@ function drawLine(plot, [place, colour, hasTrend], view) {
 const MARKERS = { "eval-0": "m0-3.2 3.2 3.2-3.2 3.2-3.2-3.2z", "eval-1": "m-2.3-2.3h4.6v4.6h-4.6z", "eval-2": "m0-3 2.6 5h-5.2z" };
 
 // A curve as a path. It breaks where values are not finite; a trend only where many are, or it would be in pieces.
-function path({ step, value, rows }, view) {
+function path({ step, value, rows }, view, apart) {
   const [a, b] = rowsWithin(step, view.range), most = 0.02 * (step[step.length - 1] - step[0]);
   let out = "", down = false;
   for (let i = a; i <= b; i++) {
     if (rows && i && rows[i] - rows[i - 1] > 1 && step[i] - step[i - 1] > most) down = false;
     const good = value[i] !== null;
     if (good) out += (down ? "L" : "M") + at(view.x(step[i]), view.y(value[i])) + (down ? "" : "h0");
-    down = good;
+    down = good && !apart;
   }
   return out;
 }
