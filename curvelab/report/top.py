@@ -27,6 +27,7 @@ from curvelab.report.plain import clean
 from curvelab.report.wording import title_of
 
 SHARED, FEWEST_SHARED = 0.6, 200  # of the points of one picture, for each of two; and at least so many
+REWARD = "train/reward"  # says how a policy does; its loss does not
 WHOLE = 0.95  # of the picture: a stretch that is longer is not shaded
 MOST_EPOCHS = 30  # ticks; of more epochs every second, fifth, tenth … is drawn
 
@@ -37,19 +38,23 @@ def naming(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Finding | None:
 
 
 def top_panels(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> list[Panel]:
-    """The picture of the finding that names the run, or the losses; the losses below where they are not in it.
+    """The picture of the finding that names the run, or the reward of a policy, or the losses; the losses below the others.
 
     Both have the same steps. Empty without any curve.
     """
     name = naming(diagnosis, findings)
     shown = evidence_panels(diagnosis, name, most) if name else []
     losses = losses_of(diagnosis) or list(diagnosis.series)[:1]
+    share = max(FEWEST_SHARED, int(SHARED * most))
+    reach = range_of(diagnosis, [])
+    if not shown and REWARD in diagnosis.series and losses_of(diagnosis):
+        first = _with_findings(diagnosis, findings, _plain(diagnosis, lines_of(diagnosis, [REWARD], share), reach))
+        return [first, _below(diagnosis, losses, first, share)]
     if not shown:
         lines = lines_of(diagnosis, losses, most)
-        return [_with_findings(diagnosis, findings, _plain(diagnosis, lines, range_of(diagnosis, [])))] if lines else []
+        return [_with_findings(diagnosis, findings, _plain(diagnosis, lines, reach))] if lines else []
     if _of_loss(shown[0]) or not losses_of(diagnosis):
         return [_with_findings(diagnosis, findings, _marked(diagnosis, shown[0]))]
-    share = max(FEWEST_SHARED, int(SHARED * most))
     first, *others = evidence_panels(diagnosis, name, share) if name else shown
     first = _with_findings(diagnosis, findings, _marked(diagnosis, first))
     own = next((panel for panel in others if _of_loss(panel)), None)

@@ -57,6 +57,26 @@ def test_a_healthy_run_shows_the_losses_unshaded() -> None:
     assert picture.wide.marks == ()
 
 
+def test_a_healthy_policy_shows_its_reward_above_its_loss() -> None:
+    series = made.series() | {"train/reward": made.thinned(made.steps(), made.noisy(200, 0.1, 0.9, 0.02))}
+    assert curves(gallery_of(series=series)) == ["train/reward", "train/loss, eval/loss"]
+
+
+def test_what_holds_from_end_to_end_is_not_shaded() -> None:
+    whole = msgspec.structs.replace(made.exploding(), start_step=5, end_step=1000, evidence=())
+    upper, lower = gallery_of(whole).top
+    assert (upper.wide.marks, lower.wide.marks) == ((), ())
+    assert [lane.start for lane in upper.wide.lanes] == [5]
+
+
+def test_a_finding_with_marks_on_the_loss_too_brings_them_to_the_top() -> None:
+    metric = "train/learning_rate"
+    one = gallery_of(msgspec.structs.replace(made.spikes(), metric=metric))
+    assert curves(one) == [metric, "train/loss, eval/loss"]
+    assert one.top[1].wide.marks == made.spikes().evidence
+    assert [*one.evidence] == [[]]
+
+
 @pytest.mark.parametrize("last", [350, 1000])
 def test_dots_are_named_only_where_there_are_any(last: int) -> None:
     series = {name: msgspec.structs.replace(one, step=[s for s in one.step if s <= last]) for name, one in made.series().items()}
