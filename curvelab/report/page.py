@@ -178,7 +178,7 @@ def breakable(text: str) -> Markup:
 
 def _against(one: Measured, threshold: str) -> str:
     """The threshold with the side of it on which the finding is made, or else on which the value lies."""
-    if one.threshold is None or not math.isfinite(one.value):
+    if one.threshold is None or not math.isfinite(one.value) or threshold.startswith(("≥", "≤", "<", ">")):
         return threshold
     fires = getattr(one, "fires", "")
     if fires:
