@@ -338,7 +338,7 @@ def _thinned(curve: Curve) -> Thinned:
     rows = min_max_rows(curve.value, MOST_POINTS)
 
     def column(values: Any) -> list[float] | None:
-        return [float(f"{v:.10g}") for v in values[rows]] if np.isfinite(values).any() else None
+        return [float(f"{v:.13g}") for v in values[rows]] if np.isfinite(values).any() else None
 
     return Thinned(
         points=len(curve),

@@ -21,7 +21,7 @@ _VARIABLES = {  # what takes the settings in Python -> the variable it is given 
 _CALLBACKS = ("ModelCheckpoint", "EarlyStopping", "EarlyStoppingCallback")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./]*\Z")
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))  # YAML 1.1 reads these as no text
-_LONGEST = 160  # characters of a comment
+_LONGEST, _LONGEST_PART = 160, 48  # characters of a comment, and of its value or its patterns
 
 
 def forms_of(lines: Sequence[PatchChange], spoken: Spoken) -> dict[str, str]:
@@ -123,11 +123,17 @@ def _name(line: PatchChange) -> str:
 
 
 def _comment(line: PatchChange) -> str:
-    """The value before, the findings that ask for it, and the remark: one printable line."""
+    """The value before and the findings that ask for it: short, so that the text needs no room at its side.
+
+    What speaks for and against it is the line's remark, which stands beside the text.
+    """
     now = line.change.from_
-    was = "no value logged" if now is None else f"was {value_text(now)}"
-    remark = f"; {line.remark}" if line.remark else ""
-    return _printable(f"{was} ({', '.join(line.patterns)}){remark}")
+    was = "" if now is None else f"was {_shortened(value_text(now))} "
+    return _printable(f"{was}({_shortened(', '.join(line.patterns))})" if was else _shortened(", ".join(line.patterns)))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_PART else text[: _LONGEST_PART - 1] + "…"
 
 
 def _printable(text: str) -> str:

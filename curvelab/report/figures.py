@@ -32,6 +32,7 @@ MOST_MARKERS = 60  # of an eval curve; more are drawn as a line
 MOST_SPOILT = 200  # stretches of non-finite values
 TICK_HEIGHT, TICK_WIDTH = 40, 75  # px, least distance of ticks
 TOP, RIGHT, BOTTOM = 8.0, 20.0, 26.0  # px, margins
+AXIS_NAME = 15.0  # px, room for the name of the step axis
 GAP = 6  # px, between labels and picture
 RESET = ("agg.", "axes.", "figure.", "font.", "hatch.", "lines.", "patch.", "path.", "pdf.", "savefig.", "svg.", "text.")
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -54,22 +55,35 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def draw(panel: Panel, width: int, height: int, prefix: str, kind: str) -> Markup:
-    """The SVG of a panel, width x height CSS pixels plus the rows that its findings need. Use inside `drawing()`."""
-    scale = scale_of(panel)
-    ticks = scale.ticks(max(3, height // TICK_HEIGHT))
-    left = max([len(label) for _, label in ticks], default=1) * LETTER + 2 * GAP
-    inner_width, inner_height = width - left - RIGHT, height - TOP - BOTTOM
+def margin(panel: Panel, height: int) -> float:
+    """Room in px that the labels of the value axis need in a picture of this height."""
+    return max([len(label) for _, label in _ticks(panel, height)], default=1) * LETTER + 2 * GAP
+
+
+def _ticks(panel: Panel, height: int) -> list[tuple[float, str]]:
+    return scale_of(panel).ticks(max(3, height // TICK_HEIGHT))
+
+
+def draw(panel: Panel, width: int, height: int, prefix: str, kind: str, left: float = 0.0) -> Markup:
+    """The SVG of a panel, width x height CSS pixels plus the rows that its findings need. Use inside `drawing()`.
+
+    `left` is the least room for the labels of the value axis, for pictures that stand above each other.
+    """
+    scale, ticks = scale_of(panel), _ticks(panel, height)
+    left = max(left, margin(panel, height))
+    bottom = BOTTOM + AXIS_NAME
+    inner_width, inner_height = width - left - RIGHT, height - TOP - bottom
     total = height + height_above(panel, inner_width)
     figure = Figure(figsize=(width / 72, total / 72), dpi=72, frameon=False)
     FigureCanvasSVG(figure)
-    box = (left / width, BOTTOM / total, inner_width / width, inner_height / total)
+    box = (left / width, bottom / total, inner_width / width, inner_height / total)
     axes = figure.add_axes(box, xlim=(0, 1), ylim=(0, 1))
     canvas = Canvas(axes, panel, scale, inner_width, inner_height)
     paint(canvas, ticks)
+    canvas.write(0.5, -(bottom - GAP / 2) / inner_height, "step", va="bottom", color=COLOURS["muted"])
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata=NO_METADATA)
-    about = {"data-box": f"{left:.4g} {total - BOTTOM - inner_height:.5g} {inner_width:.5g} {inner_height:.5g}"}
+    about = {"data-box": f"{left:.4g} {total - bottom - inner_height:.5g} {inner_width:.5g} {inner_height:.5g}"}
     if panel.lanes:
         rows = rows_of(panel, inner_width)
         about["data-rows"] = " ".join(str(rows[lane.number]) for lane in panel.lanes)

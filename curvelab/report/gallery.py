@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from curvelab.model.finding import Finding
+from curvelab.model.finding import Finding, Span
 from curvelab.model.result import Diagnosis
 from curvelab.report import wording
 from curvelab.report.other_curves import curve_panel, other_curves
-from curvelab.report.pictures import Panel, evidence_panels, is_loss, loss_panel
+from curvelab.report.pictures import Panel, evidence_panels, is_loss
+from curvelab.report.top import naming, top_panels
 
 WIDE, NARROW, HALF = 960, 350, 466  # px: pictures of a wide page, of a telephone, and of two side by side
-MAIN_HEIGHT, EVIDENCE_HEIGHT, CURVE_HEIGHT = 340, 230, 190  # px
-MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS = 1600, 700, 400, 200
+MAIN_HEIGHT, UPPER_HEIGHT, LOWER_HEIGHT, EVIDENCE_HEIGHT, CURVE_HEIGHT = 350, 290, 220, 240, 200  # px
+MAIN_POINTS, EVIDENCE_POINTS, CURVE_POINTS, NARROW_POINTS, SMALL_POINTS = 1600, 700, 360, 200, 90
 ALL_EVIDENCE_POINTS = 3600  # in all pictures of findings: a page of many findings stays small
-MOST_EVIDENCE = 12  # pictures of findings in all; the main picture shows every finding
+MOST_EVIDENCE = 10  # pictures of findings in all; the main picture shows every finding
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures in the order of the page; `evidence` has a list for each finding. `main` is None without any curve."""
+    """The pictures in the order of the page; `evidence` has a list for each finding. `top` is empty without any curve.
 
-    main: Picture | None
+    No picture comes twice: that of the finding which names the run stands at the top, and `told` says whether there is one.
+    """
+
+    top: Sequence[Picture]
+    told: bool
     evidence: Sequence[Sequence[Picture]]
     curves: Sequence[Picture]
 
     def __iter__(self) -> Iterator[Picture]:
-        if self.main is not None:
-            yield self.main
+        yield from self.top
         for pictures in self.evidence:
             yield from pictures
         yield from self.curves
@@ -51,18 +55,38 @@ class Gallery:
 
 def gallery(diagnosis: Diagnosis, findings: Sequence[Finding]) -> Gallery:
     """All pictures of a run; `findings` in the order of the page."""
-    wide, narrow = (loss_panel(diagnosis, findings, most) for most in (MAIN_POINTS, NARROW_POINTS))
-    title = wording.verdict(diagnosis).title
-    main = None if wide is None else Picture(_subject(wide), title, wide, narrow, WIDE, MAIN_HEIGHT)
+    top = _top(diagnosis, findings)
+    on_top = {picture.wide.metrics for picture in top}
+    seen = {one.metric for picture in top for one in picture.wide.lines}
     left = MOST_EVIDENCE
     share = max(NARROW_POINTS, min(EVIDENCE_POINTS, ALL_EVIDENCE_POINTS // max(1, len(findings))))
-    evidence = []
+    evidence, told = [], False
     for number, finding in enumerate(findings, start=1):
-        pictures = _evidence(diagnosis, finding, f"finding-{number}-{finding.pattern}", share)[:left]
-        left -= len(pictures)
-        evidence.append(pictures)
-    curves = [curve_panel(diagnosis, metric, CURVE_POINTS) for metric in other_curves(diagnosis)]
-    return Gallery(main, evidence, [Picture(_subject(one), one.alt, one, None, HALF, CURVE_HEIGHT) for one in curves])
+        name = f"finding-{number}-{finding.pattern}"
+        pictures = _evidence(diagnosis, finding, name, share)
+        if finding is naming(diagnosis, findings):
+            told = bool(pictures)
+            pictures = [picture for picture in pictures if picture.wide.about or picture.wide.metrics not in on_top]
+        else:
+            pictures = [picture for picture in pictures if not _told(picture.wide, seen)]
+        evidence.append(pictures[:left])
+        left -= len(evidence[-1])
+    shown = seen.union(*({one.metric for p in several for one in p.wide.lines} for several in evidence))
+    curves = [curve_panel(diagnosis, metric, CURVE_POINTS) for metric in other_curves(diagnosis, shown)]
+    small = [curve_panel(diagnosis, panel.lines[0].metric, SMALL_POINTS) for panel in curves]
+    return Gallery(
+        top,
+        told,
+        evidence,
+        [Picture(_subject(a), a.alt, a, b, HALF, CURVE_HEIGHT) for a, b in zip(curves, small, strict=True)],
+    )
+
+
+def _top(diagnosis: Diagnosis, findings: Sequence[Finding]) -> list[Picture]:
+    wide, narrow = (top_panels(diagnosis, findings, most) for most in (MAIN_POINTS, NARROW_POINTS))
+    title = wording.verdict(diagnosis).title
+    heights = [MAIN_HEIGHT] if len(wide) < 2 else [UPPER_HEIGHT, LOWER_HEIGHT]
+    return [Picture(_subject(a), title, a, b, WIDE, height) for a, b, height in zip(wide, narrow, heights, strict=False)]
 
 
 def _evidence(diagnosis: Diagnosis, finding: Finding, name: str, most: int) -> list[Picture]:
@@ -72,6 +96,12 @@ def _evidence(diagnosis: Diagnosis, finding: Finding, name: str, most: int) -> l
         Picture(f"{name}-{_subject(a)}", headline, a, b, WIDE, EVIDENCE_HEIGHT)
         for a, b in zip(wide, narrow, strict=True)
     ]
+
+
+def _told(panel: Panel, seen: set[str]) -> bool:
+    """Whether the pictures at the top show all of this one already: the same curves, and as a bar its stretch of steps."""
+    spans = all(isinstance(mark, Span) for mark in panel.marks)
+    return spans and bool(panel.marks) and {one.metric for one in panel.lines} <= seen
 
 
 def _subject(panel: Panel) -> str:

@@ -28,11 +28,15 @@ EVAL_SPOILT: tuple[Shape, ...] = ("spoilt-0", "spoilt-1", "spoilt-2")
 
 @dataclass(frozen=True)
 class Key:
-    """One entry below a picture: the shape that is drawn, and what it means. `metric` names the curve that it stands for."""
+    """One entry below a picture: the shape that is drawn, and what it means.
+
+    `metric` names the curve that it stands for, `trend` says that it is the running median of that.
+    """
 
     shape: Shape
     text: str
     metric: str = ""
+    trend: bool = False
 
 
 def line_keys(lines: Sequence[Line]) -> list[Key]:
@@ -46,23 +50,25 @@ def line_keys(lines: Sequence[Line]) -> list[Key]:
         elif one.trend is None:
             keys.append(Key("trend", name, one.metric))
         else:
-            keys += [Key("raw", f"{name} as logged", one.metric), Key("trend", "its running median")]
+            keys += [Key("raw", f"{name} as logged", one.metric), Key("trend", "its running median", one.metric, trend=True)]
     return keys
 
 
-def best_key(best: tuple[float, float] | None) -> list[Key]:
-    """The key of the star at the best eval."""
+def best_key(best: tuple[float, float] | None, lines: Sequence[Line]) -> list[Key]:
+    """The key of the star at the best eval, and of the dots at its level where any curve goes on."""
     if best is None:
         return []
-    return [Key("best", f"best eval: {numerals.value(best[1])} at step {count(int(best[0]))} (dotted: its level)")]
+    goes_on = any(len(one.step) and one.step[-1] > best[0] for one in lines)
+    dots = " (dotted: its level)" if goes_on else ""
+    return [Key("best", f"best eval: {numerals.value(best[1])} at step {count(int(best[0]))}{dots}")]
 
 
 def mark_keys(marks: Sequence[Evidence], named: bool) -> list[Key]:
     """The key of a finding's evidence; many points become one entry."""
     keys: list[Key] = []
     for mark in marks:
-        of = f" ({clean(mark.metric, 80)})" if named else ""
-        label = clean(mark.label, 120)
+        label, metric = clean(mark.label, 120), clean(mark.metric, 80)
+        of = f" ({metric})" if named and metric not in label else ""
         if isinstance(mark, Span):
             keys.append(
                 Key("span", (label or "where it holds") + f", {numerals.steps(mark.start_step, mark.end_step)}")
@@ -95,10 +101,8 @@ def _point_words(point: Point) -> str:
     return f"{label}, {where}" if label else where
 
 
-def common_keys(
-    diagnosis: Diagnosis, lines: Sequence[Line], gaps: Sequence[Evidence], last: float
-) -> list[Key]:
-    """Keys of what is no evidence of its own: non-finite values, a planned end outside the picture."""
+def spoilt_keys(diagnosis: Diagnosis, lines: Sequence[Line]) -> list[Key]:
+    """The keys of values that are not finite."""
     keys: list[Key] = []
     evals = iter(EVAL_SPOILT)
     for one in lines:
@@ -106,8 +110,6 @@ def common_keys(
         if one.spoilt:
             logged = "NaN (a filter logged it as 0)" if masked.hides(diagnosis, one.metric) else "NaN or infinite"
             keys.append(Key(shape, f"{clean(one.metric, 80)} is {logged}"))
-    far = [gap.end_step for gap in gaps if isinstance(gap, Gap) and gap.end_step > last]
-    keys += [Key("gap", f"goes on to step {count(end)}, outside the picture") for end in far]
     return keys
 
 

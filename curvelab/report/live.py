@@ -24,7 +24,7 @@ from curvelab.signals.thinning import min_max_rows
 Floats = NDArray[np.float64]
 
 LOSS_POINTS = 3200  # of one or two losses together; more of them are evals, and share less
-OTHER_POINTS, MOST_OTHERS, FEWEST = 600, 4000, 120  # of one other curve, of all together, and what one has at least
+OTHER_POINTS, MOST_OTHERS, FEWEST = 600, 3400, 120  # of one other curve, of all together, and what one has at least
 DIGITS = 5  # significant: what the zoomed picture can show
 STRAIGHT = 2000  # an axis is told by so many straight pieces that it is nowhere off by more than one 2000th of itself
 MOST_KNOTS = 300
@@ -78,6 +78,10 @@ def _knots(series: Thinned, name: str) -> tuple[Floats, Floats] | None:
     step, value = step[known], value[known]
     if len(step) < 2 or not (np.diff(value) >= 0).all() or not (np.diff(step) > 0).all() or value[-1] <= value[0]:
         return None
+    # A clock of whole seconds stands still over several steps: what passes between two ticks is spread over them.
+    ticks = np.flatnonzero(np.diff(value, prepend=-np.inf) > 0)
+    ticks = ticks if name == "wall_time" and len(ticks) > 1 else np.arange(len(step))
+    step, value = step[ticks], value[ticks]
     rows = _bends(step, value)
     return step[rows], value[rows]
 
@@ -98,14 +102,14 @@ def _bends(step: Floats, value: Floats) -> list[int]:
 
 
 def _series(diagnosis: Diagnosis, metric: str, most: int) -> dict[str, Any]:
-    """Name, steps as differences, values; null where a value is not finite."""
+    """Name, how many points were logged, steps as differences, values; null where a value is not finite."""
     series = masked.curve(diagnosis, metric)
     assert series is not None  # it is drawn
     n = min(len(series.step), len(series.value))
     value = np.array(series.value[:n], dtype=np.float64)
     rows = min_max_rows(value, most)
     step = np.array(series.step[:n], dtype=np.float64)[rows]
-    return {"name": clean(metric, 80), "step": _short(np.diff(step, prepend=0), 17), "value": _short(value[rows], DIGITS)}
+    return {"name": clean(metric, 80), "points": max(n, series.points), "step": _short(np.diff(step, prepend=0), 17), "value": _short(value[rows], DIGITS)}
 
 
 def _figure(panel: Panel, metrics: Sequence[str]) -> dict[str, Any]:

@@ -123,7 +123,8 @@ def _patch(diagnosis: Diagnosis) -> list[str]:
     for title, text in texts:
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
         lines += ["", f"{fence}{LANGUAGES.get(title, '')}", text, fence]
-    return lines
+    remarks = [f"- {code(setting)}: {escaped(remark)}" for setting, remark in wording.remarks(diagnosis)] if texts else []
+    return [*lines, *([""] if remarks else []), *remarks]
 
 
 def _samples(samples: Samples) -> list[str]:

@@ -29,13 +29,13 @@ def draw_below(canvas: Canvas) -> None:
         canvas.axes.axvspan(0, canvas.along(canvas.panel.warmup), linewidth=0, gid=MARK + "warmup", zorder=0.4, **shade)
     for mark in canvas.panel.marks:
         if isinstance(mark, Span):
-            # The main picture has many findings and stays pale.
-            shade = {"facecolor": paint, "alpha": 0.1 if canvas.panel.lanes else 0.15}
+            shade = {"facecolor": paint, "alpha": 0.12}
             _stretch(canvas, "span", mark.start_step, mark.end_step, paint, shade)
         elif isinstance(mark, Gap):
             grey = COLOURS["muted"]
             hatch: dict[str, Any] = {"facecolor": "none", "edgecolor": grey, "hatch": "///", "alpha": 0.55}
             _stretch(canvas, "gap", mark.start_step, mark.end_step, grey, hatch)
+            _beyond(canvas, mark)
 
 
 def _stretch(canvas: Canvas, name: str, start: int, end: int, paint: str, style: dict[str, Any]) -> None:
@@ -43,6 +43,18 @@ def _stretch(canvas: Canvas, name: str, start: int, end: int, paint: str, style:
     spare = max(0.0, NARROWEST / canvas.width - (b - a)) / 2
     canvas.axes.axvspan(a - spare, b + spare, linewidth=0, gid=MARK + name, zorder=0.5, **style)
     canvas.vertical("edge", a - spare, color=paint, linewidth=1, zorder=0.6)
+
+
+def _beyond(canvas: Canvas, gap: Gap) -> None:
+    """Where a gap ends that goes on beyond the picture."""
+    if gap.end_step <= canvas.panel.last:
+        return
+    start = canvas.along(gap.start_step)
+    text = f"to step {gap.end_step:,} →"
+    if len(text) * LETTER > (1 - start) * canvas.width - BADGE:
+        text = text.replace("to step ", "to step\n")
+    paper: dict[str, Any] = {"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 3}
+    canvas.write((1 + start) / 2, 0.5, text, va="center", color=COLOURS["ink"], bbox=paper, zorder=3)
 
 
 def draw_above(canvas: Canvas) -> None:

@@ -11,7 +11,7 @@ from curvelab.model.result import Diagnosis
 from curvelab.report import wording
 from curvelab.report.gallery import MAIN_POINTS
 from curvelab.report.page import templates
-from curvelab.report.pictures import loss_panel
+from curvelab.report.top import top_panels
 
 WIDTH, HEIGHT = 760, 260  # px
 
@@ -42,7 +42,7 @@ def _picture(diagnosis: Diagnosis) -> tuple[Markup, str]:
     """The main picture without its numbers, which lead to a list that a cell does not have."""
     from curvelab.report.figures import draw, drawing
 
-    panel = loss_panel(diagnosis, wording.ranked(diagnosis), MAIN_POINTS)
+    panel = next(iter(top_panels(diagnosis, wording.ranked(diagnosis), MAIN_POINTS)), None)
     if panel is None:
         return Markup(""), ""
     # Cells of one notebook are one document: ids must differ from run to run.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,33 +13,83 @@ from curvelab.model.finding import Level
 from curvelab.model.result import Diagnosis
 from curvelab.report import numerals
 from curvelab.report.curves import Line
-from curvelab.report.keys import Key, common_keys, warmup_key
-from curvelab.report.pictures import LOSS, Panel, is_loss, lines_of, names_of, range_of, seams_of, warmup_of
+from curvelab.report.keys import Key, spoilt_keys, warmup_key
+from curvelab.report.means import kind, kinds
+from curvelab.report.pictures import Panel, is_loss, lines_of, names_of, range_of, seams_of, warmup_of
 from curvelab.report.value_axis import scale_of
 
 NORM, RATE = "train/grad_norm", "train/learning_rate"
-MOST_CURVES = 8
-# The machine: one curve of each kind, after what was learned.
-_MACHINE = (
-    re.compile(r"train/.*(tokens|samples|steps)_per_second"),
-    re.compile(r"(gpu|host)/.*memory"),
-    re.compile(r"gpu/.*(utilization|power|temperature)"),
+MOST_CURVES = 8  # with those of no known rank; what an objective is judged by is drawn in any case
+MOST_NAMES = 40  # of the curves that are not drawn
+FEWEST = 2  # finite points: a single dot is no curve
+# What a run is judged by, the most telling first; of each alternative ("|" between groups) the first that was logged.
+_REWARDED = (("train/reward",), ("train/kl",), ("train/entropy",), ("train/completions/mean_length",),
+             ("train/clip_ratio/region_mean", "train/clip_ratio", "train/clip_ratio/high_mean"))  # fmt: skip
+_PREFERENCE = (("train/rewards/margins", "eval/rewards/margins"), ("train/rewards/accuracies", "eval/rewards/accuracies"),
+               ("train/rewards/chosen", "train/logps/chosen"), ("train/rewards/rejected", "train/logps/rejected"))  # fmt: skip
+# The machine: one curve of each kind, the mean where there are several of it.
+_MACHINE = tuple(
+    tuple(re.compile(one) for one in alternatives)
+    for alternatives in (
+        ("train/.*tokens_per_second", "train/.*(samples|steps)_per_second", "train/step_time"),
+        ("gpu/.*memory_(gb|mb|bytes)", "gpu/.*memory", "host/.*memory", "train/(rss|.*memory)"),
+        ("gpu/.*utilization", "gpu/.*(power|temperature)", r"system\.cpu"),
+    )
 )
-# How long the evals took, and counters: at most one is drawn beside better ones.
-_LAST = re.compile(r"(runtime|total_flos|num_input_tokens_seen|epoch|^(eval|test|validation)/.*_per_second)$")
+# Extremes beside means, how long the evals took, counters, and what else the machine tells: named, not drawn.
+_NEVER = re.compile(
+    r"clip_ratio|/(min|max)_|_(min|max)$|"
+    r"(runtime|total_flos|num_tokens|num_input_tokens_seen|epoch|step_time|^(eval|test|validation)/.*_per_second)$"
+    r"|^(gpu|host|cpu|system)[/.]"
+)
 
 
-def other_curves(diagnosis: Diagnosis) -> list[str]:
-    """Metrics for the small pictures: gradient norm, learning rate, what was learned, throughput, memory, the rest."""
-    shown = {LOSS} if LOSS in diagnosis.series else set(list(diagnosis.series)[:1])
-    rest = [m for m in diagnosis.series if not is_loss(m) and m not in shown]
-    first = [m for m in (NORM, RATE) if m in rest]
-    machine = [m for kind in _MACHINE for m in [m for m in rest if kind.search(m)][:1]]
-    last = [m for m in rest if _LAST.search(m) and m not in machine]
-    others = [m for m in rest if m not in {*first, *machine, *last} and not any(k.search(m) for k in _MACHINE)]
-    spare = [m for m in rest if any(k.search(m) for k in _MACHINE) and m not in machine]
-    better = [*first, *others[: MOST_CURVES - len(first) - len(machine)], *machine]
-    return [*better, *spare, *(last[:1] if better else last)][:MOST_CURVES]
+def other_curves(diagnosis: Diagnosis, shown: Collection[str] = ()) -> list[str]:
+    """Metrics for the small pictures, without those of `shown`: what the objective is judged by, gradient norm, learning
+    rate, throughput, memory, how busy the machine was; then the others, those of training first.
+    """
+    taken = {kind(metric) for metric in shown}
+    curves = {m: one for m, one in diagnosis.series.items() if m not in shown and kind(m) not in taken and not is_loss(m)}
+    drawable = [m for m, one in curves.items() if sum(map(math.isfinite, one.value)) >= FEWEST]
+    ranked = [_first(drawable, names) for names in _judged_by(diagnosis)]
+    ranked += [_first(drawable, (NORM,)), _first(drawable, (RATE,))]
+    ranked += [_of_machine(drawable, several) for several in _MACHINE if not any(map(_any(several), shown))]
+    first = [m for m in dict.fromkeys(ranked) if m]
+    moving = [m for m in drawable if m not in first and len({*curves[m].value}) > 1]
+    rest = [m for m in moving if not _NEVER.search(m) and not any(_any(k)(m) for k in _MACHINE)]
+    rest.sort(key=lambda m: not m.startswith("train/"))
+    return [*first, *rest[: max(0, MOST_CURVES - len(first))]]
+
+
+def not_drawn(diagnosis: Diagnosis, drawn: Collection[str]) -> list[str]:
+    """The metrics that were logged and are in no picture, those of one kind together: "gpu/*/power (8)"."""
+    done = {kind(metric) for metric in drawn}
+    left = kinds(m for m in diagnosis.metrics if m not in drawn and not m.startswith("final/") and kind(m) not in done)
+    return [f"{name} ({len(members)})" if len(members) > 1 else members[0] for name, members in left.items()]
+
+
+def _judged_by(diagnosis: Diagnosis) -> tuple[tuple[str, ...], ...]:
+    """What the objective is judged by: rewards of a policy, or margins of preferences; nothing for a supervised run."""
+    if any(metric.endswith(("rewards/margins", "rewards/accuracies")) for metric in diagnosis.metrics):
+        return _PREFERENCE
+    return _REWARDED if "train/reward" in diagnosis.metrics or "train/kl" in diagnosis.metrics else ()
+
+
+def _first(drawable: Sequence[str], names: Sequence[str]) -> str:
+    return next((name for name in names if name in drawable), "")
+
+
+def _of_machine(drawable: Sequence[str], alternatives: Sequence[re.Pattern[str]]) -> str:
+    """The first that one of the alternatives finds, a mean before what it is the mean of."""
+    for one in alternatives:
+        found = [metric for metric in drawable if one.search(metric)]
+        if found:
+            return max(found, key=lambda metric: ", mean of " in metric)
+    return ""
+
+
+def _any(alternatives: Sequence[re.Pattern[str]]) -> Callable[[str], bool]:
+    return lambda metric: any(one.search(metric) for one in alternatives)
 
 
 def curve_panel(diagnosis: Diagnosis, metric: str, most: int) -> Panel:
@@ -47,7 +97,7 @@ def curve_panel(diagnosis: Diagnosis, metric: str, most: int) -> Panel:
     lines = lines_of(diagnosis, [metric], most)
     first, last = range_of(diagnosis, [])
     warmup = warmup_of(diagnosis, first, last) if metric in (NORM, RATE) else None
-    spoilt = [key for key in common_keys(diagnosis, lines, [], last) if key.shape.startswith("spoilt")]
+    spoilt = spoilt_keys(diagnosis, lines)
     clip = _clip(diagnosis) if metric == NORM else None
     panel = Panel(
         lines=lines,

@@ -14,23 +14,18 @@ from curvelab.report.keys import (
     EVAL_LOSS,
     Key,
     best_key,
-    common_keys,
-    epoch_key,
     line_keys,
     mark_keys,
-    seam_key,
-    warmup_key,
+    spoilt_keys,
 )
 from curvelab.report.numerals import count
 from curvelab.report.plain import clean
-from curvelab.report.wording import title_of
 
 LOSS = "train/loss"
 MOST_EVALS = 3
 MOST_PANELS = 3  # of one finding
-FARTHEST_GAP = 9.0  # of the run, in the main picture: a planned end further away is named, not drawn
+LONGEST_GAP, CUT_GAP = 0.4, 0.25  # of the picture: a gap of more than the first takes the second, and says where it ends
 TEETH = 6  # periods in a close-up
-MOST_EPOCHS = 30  # ticks; of more epochs every second, fifth, tenth … is drawn
 SHORTEST_WARMUP = 0.004  # of the picture: less is no stripe that can be seen
 FEWEST_IN_PERIOD = 4  # drawn points that a thinned curve must have in a period for its teeth to be seen
 
@@ -84,66 +79,28 @@ def is_loss(metric: str) -> bool:
     return metric == LOSS or bool(EVAL_LOSS.match(metric))
 
 
-def loss_panel(diagnosis: Diagnosis, findings: Sequence[Finding], most: int) -> Panel | None:
-    """The main picture: the losses with every finding above them; the worst one shaded. None without any curve."""
-    metrics = _losses(diagnosis) or list(diagnosis.series)[:1]
-    if not metrics:
-        return None
-    lines = lines_of(diagnosis, metrics, most)
-    gaps = [e for f in findings for e in f.evidence if isinstance(e, Gap)][:1]
-    first, last = range_of(diagnosis, gaps, FARTHEST_GAP)
-    shaded = findings[0] if findings else None
-    reached = diagnosis.last_step if diagnosis.last_step is not None else last
-    lanes = [
-        Lane(number, title_of(f.pattern), float(f.start_step), float(_end(f, reached)), f.severity, _moments(f))
-        for number, f in enumerate(findings, start=1)
-        if f.start_step is not None
-    ]
-    spans, points = _shaded(shaded, metrics, reached)
-    best = _best(diagnosis, lines)
-    warmup, (epochs, every) = warmup_of(diagnosis, first, last), _epochs(diagnosis)
-    named = ", ".join(f"{title_of(f.pattern)} at {numerals.steps(f.start_step, f.end_step)}" for f in findings[:6])
-    keys = (
-        *line_keys(lines),
-        *mark_keys([*points, *gaps], named=False),
-        *best_key(best),
-        *common_keys(diagnosis, lines, gaps, last),
-        *seam_key(diagnosis),
-        *warmup_key(warmup),
-        *epoch_key(every),
-    )
-    return Panel(
-        lines=lines,
-        first=first,
-        last=last,
-        alt=f"{names_of(lines)} over the steps. " + (f"Findings: {named}." if named else "No fault was found."),
-        marks=(*spans, *points, *gaps),
-        severity=shaded.severity if shaded else "info",
-        lanes=tuple(lanes),
-        seams=seams_of(diagnosis),
-        warmup=warmup,
-        epochs=epochs,
-        best=best,
-        keys=keys,
-    )
-
-
 def evidence_panels(diagnosis: Diagnosis, finding: Finding, most: int) -> list[Panel]:
-    """The pictures of one finding: one for the losses and one for each other metric that its evidence names."""
+    """The pictures of one finding: one for the losses and one for each other metric that its evidence names.
+
+    The picture of the finding's own metric comes first.
+    """
     marks = finding.evidence or _own_span(finding)
     groups: dict[str, list[Evidence]] = {}
     for mark in marks:
-        groups.setdefault(LOSS if is_loss(mark.metric) else mark.metric, []).append(mark)
+        groups.setdefault(_subject(mark.metric), []).append(mark)
     panels = []
-    for metric, group in list(groups.items())[:MOST_PANELS]:
-        metrics = _losses(diagnosis) if metric == LOSS else [metric] if metric in diagnosis.series else []
+    own = _subject(finding.metric)
+    if own not in groups and own in diagnosis.series:
+        groups[own] = [*_own_span(finding)]
+    for metric, group in sorted(groups.items(), key=lambda item: item[0] != own)[:MOST_PANELS]:
+        metrics = losses_of(diagnosis) if metric == LOSS else [metric] if metric in diagnosis.series else []
         if not metrics:
             continue
         lines = lines_of(diagnosis, metrics, most)
         gaps = [m for m in group if isinstance(m, Gap)]
         first, last = range_of(diagnosis, gaps)
         cannot, closer = _teeth(diagnosis, finding, metrics, first, last)
-        best = _best(diagnosis, lines)
+        best = best_of(diagnosis, lines)
         if finding.pattern != "overfitting" or any(
             isinstance(m, Point) and m.step == diagnosis.best_step for m in group
         ):
@@ -161,14 +118,19 @@ def evidence_panels(diagnosis: Diagnosis, finding: Finding, most: int) -> list[P
                 keys=(
                     *line_keys(lines),
                     *mark_keys(group, named=len(metrics) > 1),
-                    *best_key(best),
-                    *common_keys(diagnosis, lines, gaps, last),
+                    *best_key(best, lines),
+                    *spoilt_keys(diagnosis, lines),
                 ),
                 note=cannot,
             )
         )
         panels += closer
     return panels
+
+
+def _subject(metric: str) -> str:
+    """What stands for a metric among the pictures of a finding: all losses share one."""
+    return LOSS if is_loss(metric) else metric
 
 
 def _teeth(
@@ -201,25 +163,6 @@ def _teeth(
     ]
 
 
-def _moments(finding: Finding) -> tuple[float, ...]:
-    """The steps of a finding whose evidence is single points, else nothing."""
-    if not finding.evidence or not all(isinstance(mark, Point) for mark in finding.evidence):
-        return ()
-    return tuple(sorted({float(mark.step) for mark in finding.evidence if isinstance(mark, Point)}))
-
-
-def _shaded(finding: Finding | None, metrics: Sequence[str], reached: float) -> tuple[list[Evidence], list[Evidence]]:
-    """What the main picture marks of its first finding: (its span, its points), one of them empty.
-
-    Nothing where a gap is its evidence: that is drawn for itself.
-    """
-    if finding is None or finding.start_step is None or any(isinstance(mark, Gap) for mark in finding.evidence):
-        return [], []
-    if _moments(finding):
-        return [], [mark for mark in finding.evidence if mark.metric in metrics]
-    return [Span(metric=metrics[0], start_step=finding.start_step, end_step=_end(finding, reached))], []
-
-
 def _own_span(finding: Finding) -> tuple[Evidence, ...]:
     if finding.start_step is None:
         return ()
@@ -228,11 +171,8 @@ def _own_span(finding: Finding) -> tuple[Evidence, ...]:
     )
 
 
-def _end(finding: Finding, last: float) -> int:
-    return finding.end_step if finding.end_step is not None else max(int(last), finding.start_step or 0)
-
-
-def _losses(diagnosis: Diagnosis) -> list[str]:
+def losses_of(diagnosis: Diagnosis) -> list[str]:
+    """The losses that share a picture: that of training and a few evals."""
     evals = sorted((m for m in diagnosis.series if EVAL_LOSS.match(m)), key=lambda m: (m != "eval/loss", m))
     return [m for m in (LOSS, *evals[:MOST_EVALS]) if m in diagnosis.series]
 
@@ -245,8 +185,8 @@ def lines_of(diagnosis: Diagnosis, metrics: Iterable[str], most: int) -> tuple[L
     return tuple(line(metric, series, share) for metric, series in curves if series is not None)
 
 
-def range_of(diagnosis: Diagnosis, gaps: Sequence[Evidence], farthest_gap: float = math.inf) -> tuple[float, float]:
-    """First and last step of the picture, the end of a gap included: at most `farthest_gap` of the run."""
+def range_of(diagnosis: Diagnosis, gaps: Sequence[Evidence]) -> tuple[float, float]:
+    """First and last step of the picture, the end of a gap included unless it lies far away."""
     steps = [s for series in diagnosis.series.values() for s in (series.step[:1] + series.step[-1:])]
     first = float(min([*steps, diagnosis.first_step if diagnosis.first_step is not None else math.inf]))
     last = float(max([*steps, diagnosis.last_step if diagnosis.last_step is not None else -math.inf]))
@@ -254,11 +194,10 @@ def range_of(diagnosis: Diagnosis, gaps: Sequence[Evidence], farthest_gap: float
         return 0.0, 1.0
     if 0 < first <= 0.1 * last:
         first = 0.0
-    farthest = last + farthest_gap * max(last - first, 1.0)
-    for gap in gaps:
-        if isinstance(gap, Gap):
-            last = max(last, min(float(gap.end_step), farthest))
-    return first, last
+    end = max([last, *(float(gap.end_step) for gap in gaps if isinstance(gap, Gap))])
+    if end - last > LONGEST_GAP * (end - first):
+        return first, last + CUT_GAP / (1 - CUT_GAP) * max(last - first, 1.0)
+    return first, end
 
 
 def seams_of(diagnosis: Diagnosis) -> tuple[int, ...]:
@@ -272,14 +211,8 @@ def warmup_of(diagnosis: Diagnosis, first: float, last: float) -> int | None:
     return end if end is not None and first + SHORTEST_WARMUP * (last - first) < end < last else None
 
 
-def _epochs(diagnosis: Diagnosis) -> tuple[tuple[int, ...], int]:
-    """(steps at which epochs end, one in how many that is): so few that ticks can be told apart."""
-    ends = diagnosis.landmarks.epoch_ends
-    every = next(k * 10**power for power in range(9) for k in (1, 2, 5) if len(ends) <= MOST_EPOCHS * k * 10**power)
-    return ends[every - 1 :: every], every if ends else 0
-
-
-def _best(diagnosis: Diagnosis, lines: Sequence[Line]) -> tuple[float, float] | None:
+def best_of(diagnosis: Diagnosis, lines: Sequence[Line]) -> tuple[float, float] | None:
+    """(step, value) of the best eval where its curve is one of these."""
     if diagnosis.best_step is None:
         return None
     for one in lines:

@@ -19,6 +19,7 @@ from curvelab.report.figures import BOTTOM, GAP, RIGHT, TICK_HEIGHT, TOP, drawin
 from curvelab.report.gallery import MAIN_HEIGHT, WIDE, Picture, gallery
 from curvelab.report.keys import line_keys
 from curvelab.report.marks import height_above
+from curvelab.report.means import with_means
 from curvelab.report.pictures import Panel, is_loss
 from curvelab.report.plain import clean, shortened
 from curvelab.report.swatches import swatch
@@ -40,7 +41,7 @@ _METADATA: dict[PlotFormat, dict[str, None]] = {
 def plots(diagnosis: Diagnosis) -> Iterator[tuple[str, Picture]]:
     """(name of the file without suffix, picture) of every picture of the page, in its order; no name comes twice."""
     taken: set[str] = set()
-    for picture in gallery(diagnosis, wording.ranked(diagnosis)):
+    for picture in gallery(with_means(diagnosis), wording.ranked(diagnosis)):
         plain = slug(picture.name)
         name = next(n for n in (plain, *(f"{plain}-{k}" for k in range(2, 1000))) if n not in taken)
         taken.add(name)

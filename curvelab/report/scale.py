@@ -67,7 +67,7 @@ def scale_for(values: Floats, also: Iterable[float] = (), log: bool | None = Non
                 bottom, top = min(bottom, math.log10(one)), max(top, math.log10(one))
         spare = PADDING * (top - bottom) or 0.5
         return Scale(bottom - spare, top + spare, log=True)
-    unit = max(abs(low), abs(high), SMALLEST_UNIT)
+    unit = max(abs(low), abs(high), SMALLEST_UNIT) if low or high else 1.0
     bottom, top = low / unit, high / unit
     reach = 3 * (top - bottom) or 1.0
     for one in also:

@@ -153,6 +153,8 @@ def _patch(diagnosis: Diagnosis, printer: Printer) -> None:
     printer.labelled("patch", whose)
     for line in texts[0][1].splitlines():  # to be copied: a wrapped comment would be code
         printer.as_written(line)
+    for setting, remark in wording.remarks(diagnosis):
+        printer.labelled("", (f"{clean(setting, 80)}: {remark}", "dim"))
 
 
 def _samples(samples: Samples, printer: Printer, verbose: bool) -> None:

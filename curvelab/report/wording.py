@@ -60,6 +60,7 @@ class Verdict:
     lead      what, since when, how sure, what it cost: "Overfitting since step 30, almost certainly (99 %); the 570 steps
               after it (95 % of the run, 7 s) were wasted."
     sentence  the lead, and what was measured
+    headline  what was measured alone
     """
 
     title: str
@@ -67,6 +68,12 @@ class Verdict:
     sure: str
     severity: Severity | None
     lead: str = ""
+    headline: str = ""
+
+    @property
+    def rest(self) -> str:
+        """The lead behind the title: ", almost certainly (99 %); the 570 steps after it were wasted."; else empty."""
+        return self.lead.removeprefix(self.title) if self.lead.startswith(self.title) else ""
 
 
 def verdict(diagnosis: Diagnosis) -> Verdict:
@@ -79,7 +86,8 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
         return Verdict(title, "", "", "warning")
     title = f"{_perhaps(title) if root.confidence <= DOUBTED else title}{_since(diagnosis, root)}"
     lead = unbroken(f"{title}, {surely(root.confidence)}; {costs.in_short(diagnosis, root.start_step)}.")
-    return Verdict(title, f"{lead} {sentence(root.headline)}", sure(root.confidence), root.severity, lead)
+    headline = sentence(root.headline)
+    return Verdict(title, f"{lead} {headline}", sure(root.confidence), root.severity, lead, headline)
 
 
 def _perhaps(title: str) -> str:

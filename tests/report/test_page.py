@@ -43,7 +43,7 @@ class Collector(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in ("meta", "link", "br", "input"):
+        if tag not in ("meta", "link", "br", "wbr", "input"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -160,9 +160,12 @@ def test_evidence_is_drawn_in_the_picture_of_its_metric(evidence: object, mark: 
         end_step=None, evidence=(evidence,),  # type: ignore[arg-type]
     )  # fmt: skip
     text = page(made.diagnosis([finding]))
+    picture = text[text.index("<figure") : text.index("</figure>")]
+    assert f'class="{mark}"' in picture
+    assert "train/grad_norm" in picture
     article = text[text.index("<article") : text.index("</article>")]
-    assert f'class="{mark}"' in article
-    assert "train/grad_norm" in article
+    assert "<figure" not in article
+    assert "picture at the top</a> shows it." in article
 
 
 def test_verdict_comes_first_and_findings_go_from_worst_to_least() -> None:

@@ -2,21 +2,25 @@
 
 const DRAWN = 2.5; // % of the points in the window of the trend as the still pictures have it
 const LANE = 20, SEAM_LABEL = 14, LETTER = 6.4, MOST_MARKERS = 60; // as in the still pictures
-const data = JSON.parse(document.getElementById("curves").textContent);
-const tools = document.querySelector(".tools");
-const state = { axis: "step", range: null, smooth: DRAWN, hidden: new Set(), at: null };
+const max = Math.max, min = Math.min, abs = Math.abs, floor = Math.floor, log10 = Math.log10;
+const page = document, on = (target, kind, act) => target.addEventListener(kind, act);
+const all = (selector, within = page) => [...within.querySelectorAll(selector)];
+const data = JSON.parse(page.getElementById("curves").textContent);
+const tools = page.querySelector(".tools");
+let axisNow = "step", zoomed = null, smoothing = DRAWN, pointed = null; // what the reader has asked for
+const hidden = new Set();
 
-const series = data.series.map(({ name, step, value }) => {
+const series = data.series.map((one) => {
   let at = 0;
-  return { name, value, step: step.map((more) => (at += more)), trends: new Map() };
+  return { ...one, step: one.step.map((more) => (at += more)), trends: new Map() };
 });
 const axes = { step: { to: (step) => step, from: (step) => step } };
 for (const [name, [steps, values]] of Object.entries(data.axes)) {
   axes[name] = { to: through(steps, values), from: through(values, steps) };
 }
-const figures = [...document.querySelectorAll("figure[data-figure]")].map((element) => ({
+const figures = all("figure[data-figure]").map((element) => ({
   element,
   ...data.figures[element.dataset.figure],
-  charts: [...element.querySelectorAll(":scope > svg")],
-  readout: element.querySelector("figcaption").appendChild(document.createElement("span")),
+  charts: all(":scope > svg", element),
+  readout: element.querySelector("figcaption").appendChild(page.createElement("span")),
 }));

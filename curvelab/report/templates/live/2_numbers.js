@@ -12,7 +12,7 @@ function below(list, x) {
 }
 
 function nearest(list, x) {
-  const i = Math.max(0, below(list, x));
+  const i = max(0, below(list, x));
   return i + 1 < list.length && list[i + 1] - x < x - list[i] ? i + 1 : i;
 }
 
@@ -27,27 +27,29 @@ function through(from, to) {
   };
 }
 
+const scientific = (number) => number.toExponential(2).replace(/\.?0*e\+?/, "e");
+
 function shortened(number) {
-  const size = Math.abs(number);
+  const size = abs(number);
   if (Number.isInteger(number) && size < 1e7) return number.toLocaleString("en");
-  if (size >= 1e6 || size < 1e-3) return number.toExponential(2).replace(/\.?0*e\+?/, "e");
+  if (size >= 1e6 || size < 1e-3) return scientific(number);
   return size >= 1000 ? Math.round(number).toLocaleString("en") : String(Number(number.toPrecision(4)));
 }
 
 // One label of an axis whose labels lie `apart` and reach up to `size`.
 function label(number, apart, size) {
   if (number === 0) return "0";
-  if (size >= 1e15 || size < 1e-3) return number.toExponential(2).replace(/\.?0*e\+?/, "e");
+  if (size >= 1e15 || size < 1e-3) return scientific(number);
   const [factor, suffix] = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]].find(([one]) => size >= one) || [1, ""];
   if (factor > 1 && (size >= 1e4 || apart >= 500)) return Number((number / factor).toPrecision(6)) + suffix;
-  const digits = Math.min(12, Math.max(0, -Math.floor(Math.log10(apart) + 1e-9)));
+  const digits = min(12, max(0, -floor(log10(apart) + 1e-9)));
   return number.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 function ticks(low, high, most, least = 0) {
-  const rough = Math.max(least, (high - low) / most), power = 10 ** Math.floor(Math.log10(rough));
+  const rough = max(least, (high - low) / most), power = 10 ** floor(log10(rough));
   const apart = [1, 2, 5, 10].find((one) => one * power >= rough * (1 - 1e-9)) * power;
-  const found = [], size = Math.max(Math.abs(low), Math.abs(high));
+  const found = [], size = max(abs(low), abs(high));
   for (let k = Math.ceil(low / apart - 1e-9); k <= high / apart + 1e-9 && found.length < 50; k++) {
     found.push([k * apart, label(k * apart, apart, size)]);
   }
@@ -57,34 +59,34 @@ function ticks(low, high, most, least = 0) {
 function ticksUp({ low, high, unit, log }, most) {
   if (!log) return ticks(low * unit, high * unit, most);
   const whole = [], fine = [];
-  for (let k = Math.floor(low); k <= high; k++) {
+  for (let k = floor(low); k <= high; k++) {
     for (const one of [1, 2, 5]) fine.push(one * 10 ** k);
     whole.push(10 ** k);
   }
-  const few = (whole.length > 3 ? whole : fine).filter((one) => Math.log10(one) >= low && Math.log10(one) <= high);
+  const few = (whole.length > 3 ? whole : fine).filter((one) => log10(one) >= low && log10(one) <= high);
   const every = Math.ceil(few.length / (most + 2));
   return few.filter((_, i) => i % every === 0).map((one) => [one, label(one, one, one)]);
 }
 
 // Seconds of a unit in which so long a time is a number of few digits, and its name.
-const unitOf = (seconds) => [[86400, " d"], [3600, " h"], [60, " min"]].find(([one]) => seconds > 2 * one) || [1, " s"];
+const unitOf = (seconds) => [[86400, " d"], [3600, " h"], [60, " min"], [1, " s"]].find(([one]) => seconds > 2 * one) || [0.001, " ms"];
 
 function ticksAcross(a, b, most) {
-  const [size, name] = state.axis === "time" ? unitOf(b - a) : [1, ""];
-  const whole = state.axis === "step" || state.axis === "tokens" ? 1 : 0;
+  const [size, name] = axisNow === "time" ? unitOf(b - a) : [1, ""];
+  const whole = axisNow === "step" || axisNow === "tokens" ? 1 : 0;
   return ticks(a / size, b / size, most, whole).map(([at, text]) => [at * size, text + name]);
 }
 
 // The trend: the running median over a share of the finite points, smoothed once more so that it has no stairs
 
 function trend(one) {
-  if (!one.trends.has(state.smooth)) {
+  if (!one.trends.has(smoothing)) {
     const rows = [...one.value.keys()].filter((i) => one.value[i] !== null);
-    const half = Math.max(2, Math.round((rows.length * state.smooth) / 200));
+    const half = max(2, Math.round((rows.length * smoothing) / 200));
     const medians = runningMedian(rows.map((i) => one.value[i]), half);
-    one.trends.set(state.smooth, { step: rows.map((i) => one.step[i]), value: runningMean(medians, Math.ceil(half / 3)), rows });
+    one.trends.set(smoothing, { step: rows.map((i) => one.step[i]), value: runningMean(medians, Math.ceil(half / 3)), rows });
   }
-  return one.trends.get(state.smooth);
+  return one.trends.get(smoothing);
 }
 
 function runningMedian(values, half) {
@@ -100,7 +102,7 @@ function runningMedian(values, half) {
 
 function runningMean(values, half) {
   return values.map((value, i) => {
-    const near = values.slice(Math.max(0, i - half), i + half + 1);
+    const near = values.slice(max(0, i - half), i + half + 1);
     const mean = near.reduce((sum, one) => sum + one / near.length, 0);
     return Number.isFinite(mean) ? mean : value;
   });
