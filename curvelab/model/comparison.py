@@ -17,6 +17,12 @@ Goal = Literal["min", "max"]
 Against = Literal["better", "worse", "within-noise", "failed", "not-comparable"]
 
 
+FLOATS = (
+    "value", "best", "last", "perplexity", "train_loss", "throughput", "seconds", "gpu_hours", "money", "wasted", "common",
+)  # fmt: skip
+COUNTS = ("rank", "steps", "value_step", "best_step", "last_step")
+
+
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """What the runs are aligned by, and why. `possible`: every axis that all runs can be laid on, this one first."""
 
@@ -36,6 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     train_loss             level of the last tenth of the train loss
     throughput             `throughput_unit` a second, the median of the run
     seconds, gpu_hours, money   of the whole run
+    common                 the metric that ranks, at the last place that all ranked runs reached (see Common)
     wasted                 share of the steps after the last useful one (0..1)
     findings               key findings: patterns at warning or critical, the one that names the run first
     """
@@ -64,13 +71,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     money: float | None
     wasted: float | None
     findings: tuple[str, ...]
+    common: float | None = None
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting that is not the same in all runs: value by run id, for the runs whose log knows it."""
+    """A setting that is not the same in all runs: value by run id, for the runs whose log tells it.
+
+    inferred   ids of the runs whose value was read off the curves
+    """
 
     setting: str
     values: dict[str, Any]
+    inferred: tuple[str, ...] = ()
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +104,18 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why these runs must not be ranked by this metric, and what would be fair."""
+    """Why these runs must not be ranked by this metric, and what would be fair.
+
+    classes   ids of the runs that this leaves comparable with each other; runs in none of them are not concerned
+    labels    what the first classes are called
+    """
 
     kind: str
     text: str
     alternative: str
     runs: tuple[str, ...] = ()
+    classes: tuple[tuple[str, ...], ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,8 +135,40 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
 
 
+class Common(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs at the last place that all of them reached, where some were trained longer than others.
+
+    at      the place on the axis; order: group numbers, the best there first; lead: of the first over the second
+    """
+
+    axis: AxisName
+    at: float
+    order: tuple[int, ...]
+    lead: Lead
+    sentence: str
+
+
+class Class(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs that may be held against each other, where not all may.
+
+    ranked    whether the ranking above is of these runs; else `sentence` says which of them is the best
+    command   what compares these runs only; empty where it would be too long
+    """
+
+    label: str
+    runs: tuple[str, ...]
+    order: tuple[int, ...]
+    ranked: bool
+    sentence: str
+    command: str
+
+
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
-    """Which run is better. `order`: group numbers, the best first; empty where the ranking is refused."""
+    """Which run is better. `order`: group numbers, the best first; empty where the ranking is refused.
+
+    refusals  why not all runs may be ranked together; with an order they keep some runs out of it
+    budget    for what amount of training the ranking is
+    """
 
     metric: str
     goal: Goal
@@ -127,13 +177,21 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     order: tuple[int, ...]
     leads: tuple[Lead, ...]
     refusals: tuple[Refusal, ...]
+    budget: str = ""
+    common: Common | None = None
+    classes: tuple[Class, ...] = ()
 
 
 class Parting(msgspec.Struct, frozen=True, kw_only=True):
-    """Where two runs part: the first place on the axis from which on they stay apart by more than their noise.
+    """Where two settings part: the first place on the axis from which they stay apart by more than their noise.
 
-    at, steps      place on the axis, and the step of each of the two runs there; None: they do not part
+    runs           ids of the two runs, or of the first runs of two groups of seeds, whose means are compared then
+    at, steps      place on the axis, and the step of each of the two there; None: they do not part
     gap, noise     second minus first there, and one sigma of it
+    seen           the least gap that would have been seen there; None where a failure is the parting
+    crosses        the places at which they change sides after it; end_gap: second minus first at the end
+    identical      the last place up to which the two logged the very same values, or None
+    failed         what became of the second run where that is the parting, or an empty text
     settings       those that differ between the two
     """
 
@@ -146,12 +204,18 @@ class Parting(msgspec.Struct, frozen=True, kw_only=True):
     noise: float
     settings: tuple[str, ...]
     sentence: str
+    seen: float | None = None
+    crosses: tuple[float, ...] = ()
+    end_gap: float | None = None
+    identical: float | None = None
+    failed: str = ""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """What came with changing one setting and nothing else that was logged.
 
-    change, low, high   of the metric, with its 95 % interval; pairs: how many pairs of groups it is the mean of
+    change, low, high   of the metric, with its 95 % interval, which holds for all that are told together
+    pairs               how many pairs of groups it is the mean of; 0: a line through all the values of the setting
     """
 
     setting: str
@@ -166,37 +230,61 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Association(msgspec.Struct, frozen=True, kw_only=True):
-    """Spearman's rank correlation of a setting with the metric over `count` groups: no cause is claimed.
+    """What goes with a setting over `count` groups: no cause is claimed.
 
-    low, high   95 % interval (Fisher's z with Fieller's variance); p; q: p after the false discovery rate of all tested
+    rho       Spearman's rank correlation with the metric, None for a setting of kinds (Kruskal-Wallis then gives p)
+    low, high 95 % interval of rho (Fisher's z with Fieller's variance)
+    partial   rank correlation with the other numeric settings held, where there are groups enough
+    p, q      of the partial one where there is one; q: p after the false discovery rate of all tested
+    shape     where the relation turns, or an empty text; together: settings whose values go with those of this one
     """
 
     setting: str
-    rho: float
-    low: float
-    high: float
+    rho: float | None
+    low: float | None
+    high: float | None
     p: float
     q: float
     count: int
     values: int
     sentence: str
+    partial: float | None = None
+    shape: str = ""
+    together: tuple[str, ...] = ()
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """One run against the baseline: `change` is its value minus the baseline's."""
+    """One group (or a run of it that failed) against the baseline's group: `change` is its mean minus the baseline's.
+
+    run, runs   its first run, and all of them; name: as the group is called
+    """
 
     run: str
     against: Against
     change: float | None
     sentence: str
+    name: str = ""
+    runs: tuple[str, ...] = ()
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """Each other run against one of them. `regressed`: ids of the runs that are worse beyond the noise, or failed."""
+    """Each other group against one of them. `regressed`: ids of the runs that are worse beyond the noise, or failed.
+
+    run, runs   the first run of the baseline's group, and all of them
+    unjudged    why nothing can be held against the baseline itself, or an empty text
+    """
 
     run: str
     standings: tuple[Standing, ...]
     regressed: tuple[str, ...]
+    name: str = ""
+    runs: tuple[str, ...] = ()
+    unjudged: str = ""
+
+    def of(self, run: str) -> Standing | None:
+        """The standing that holds for a run: its own where it failed alone, else its group's; None for the baseline's."""
+        mine = [one for one in self.standings if run in one.runs]
+        return min(mine, key=lambda one: len(one.runs), default=None)
 
 
 class Aligned(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,8 +347,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> bool:
-        """Whether the runs must not be ranked (see `ranking.refusals`)."""
-        return bool(self.ranking.refusals)
+        """Whether there is no ranking (see `ranking.refusals`); with an order the refusals keep only some runs out of it."""
+        return bool(self.ranking.refusals) and not self.ranking.order
 
     @property
     def names(self) -> dict[str, str]:
@@ -269,20 +357,35 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a run, indexed by name: the columns of Row."""
+        """One row a run, indexed by name: the columns of Row, the mean and spread of its group, and with a baseline its standing.
+
+        Numbers that are not known are NaN; counts (rank, steps) that are not known are NA.
+        """
         import pandas as pd
 
         columns = Row.__struct_fields__
         rows = [[getattr(row, name) for name in columns] for row in self.rows]
-        return pd.DataFrame(rows, columns=pd.Index(columns)).set_index("name")
+        table = pd.DataFrame(rows, columns=pd.Index(columns)).set_index("name")
+        table = table.astype(dict.fromkeys(FLOATS, "float64") | dict.fromkeys(COUNTS, "Int64"))
+        groups = {group.number: group for group in self.groups}
+        table["group_name"] = [groups[row.group].name for row in self.rows]
+        for column in ("mean", "spread"):
+            values = [getattr(groups[row.group], column) for row in self.rows]
+            table[f"group_{column}"] = pd.Series(values, index=table.index, dtype="float64")
+        if self.baseline is not None:
+            held = [self.baseline.of(row.run) for row in self.rows]
+            table["against"] = ["baseline" if one is None else one.against for one in held]
+            table["change"] = pd.Series([None if one is None else one.change for one in held], index=table.index, dtype="float64")
+        return table
 
     @property
     def settings(self) -> pd.DataFrame:
-        """Only the settings that differ: one row a run, one column a setting; None where a log does not say."""
+        """Only the settings that differ: one row a run, one column a setting; numbers as numbers, NaN or None where not told."""
         import pandas as pd
 
-        columns = {one.setting: [one.values.get(row.run) for row in self.rows] for one in self.differences}
-        return pd.DataFrame(columns, index=pd.Index([row.name for row in self.rows], name="name"), dtype=object)
+        index = pd.Index([row.name for row in self.rows], name="name")
+        columns = {one.setting: _column([one.values.get(row.run) for row in self.rows], index) for one in self.differences}
+        return pd.DataFrame(columns, index=index)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -299,3 +402,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.rows)} runs: {self.sentence}>"
+
+
+def _column(values: list[Any], index: pd.Index) -> pd.Series:
+    """Numbers as float64 (as int64 where all are known and whole), booleans as bool, anything else as it is."""
+    import pandas as pd
+
+    told = [value for value in values if value is not None]
+    if told and all(isinstance(value, bool) for value in told):
+        return pd.Series(values, index=index, dtype="bool" if len(told) == len(values) else "boolean")
+    if told and all(isinstance(value, int | float) and not isinstance(value, bool) for value in told):
+        whole = len(told) == len(values) and all(isinstance(value, int) and abs(value) < 2**63 for value in told)
+        return pd.Series(values, index=index, dtype="int64" if whole else "float64")
+    return pd.Series(values, index=index, dtype=object)

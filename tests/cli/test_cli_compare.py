@@ -65,7 +65,7 @@ def test_the_page_may_have_a_name_or_a_folder_of_its_own(call, pair, tmp_path):
 def test_text_and_markdown_have_the_answer_the_table_and_what_differs(call, pair, format_):
     answer = call("compare", "--format", format_, *pair)
     assert answer.code == 0
-    assert "good is the best of 2: eval/loss 1.6" in answer.out
+    assert "good is the best of 2, one seed each: eval/loss 1.6" in answer.out
     assert "Best eval loss" in answer.out
     assert "Where they part" in answer.out
     call("compare", "--format", format_, *pair, "-o", "told")
@@ -92,8 +92,8 @@ def test_a_baseline_that_cannot_be_held_against_is_not_passed_over_in_silence(ca
     few = write_state("few", falling(1.5)[:7], max_steps=35, global_step=35)
     other = write_state("other", falling(1.6), max_steps=300, global_step=300)
     answer = call("compare", "--format", "md", few, other, "--baseline", "few", "--fail-on", "regression")
-    assert answer.code == 0
-    assert "1 of 1 runs cannot be judged (other)" in answer.err
+    assert answer.code == 1
+    assert "the baseline cannot be judged (few: logged eval/loss too seldom)" in answer.err
 
 
 def test_fail_on_a_severity_looks_at_the_findings(call, pair, broken):

@@ -8,7 +8,8 @@ from comparing.made import made
 
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.entrants import Entrant
-from curvelab.comparing.ranking import Noise, Unit, Value, in_order, lead, noise_among, value_of
+from curvelab.comparing.noise import Noise, noise_among
+from curvelab.comparing.ranking import Unit, Value, in_order, lead, value_of
 from curvelab.diagnosis import diagnose
 from curvelab.facts import Facts
 from curvelab.model.run import Curve
