@@ -202,7 +202,7 @@ class _Bench:
         mine = next(members for members in classes if base.members[0] in members)
         alike = [] if few else [one for one in units if one.members[0] in mine]
         noise = noise_among([one for one in alike if one.values])
-        refused = "too few values to be judged" if few else "not comparable (see the refusal)"
+        refused = "too few values to be judged" if few else "see why there is no ranking of all runs"
         return held_against(base, units, alike, self.choice, noise, refused)
 
     def _partings(

@@ -84,7 +84,8 @@ def _standing(
             return Standing(run=runs[0], against="not-comparable", change=None, sentence=sentence, name=unit.name, runs=runs)
     told = lead(unit, base, choice, noise, pairs=pairs)
     against: Against = "better" if told.real else "worse" if -told.by >= told.needed else "within-noise"
-    sentence = ahead(told.by, told.noise, noise.origin, needed=told.needed if against == "within-noise" else None)
+    sentence = ahead(told.by, told.noise, noise.origin)
+    sentence += f"; {told.needed:.2g} would be needed" if against == "within-noise" else ""
     return Standing(run=runs[0], against=against, change=unit.mean - base.mean, sentence=sentence, name=unit.name, runs=runs)
 
 

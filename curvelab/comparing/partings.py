@@ -21,7 +21,7 @@ from curvelab.signals.parting import WINDOW, Fork, fork_of
 
 MOST = 12
 ONE_SEED = SIGMAS * 2**0.5 * BETWEEN  # of the level: curves of one setting are as far apart by their seeds alone
-SURE = 0.99  # of a gap between means of seeds; a whole grid is searched
+SURE = 0.98  # of a gap between means of seeds: a whole grid is searched, but seeds stay apart all along it
 Places = Mapping[str, Mapping[AxisName, Place]]
 Line = tuple[Floats, Floats]
 
@@ -30,19 +30,22 @@ def partings(
     first: Unit, others: Sequence[Unit], metrics: Sequence[str], axis: AxisName, places: Places, summed: Sequence[Entrant]
 ) -> list[Parting]:
     """Where each of some groups parts from `first`. A train loss that is a sum (of `summed` runs) is held against none."""
+    spreads = {metric: _spread((first, *others), metric, axis, places) for metric in metrics}
     found = []
     for other in others[:MOST]:
         heaped = any(one in summed for one in (*first.members, *other.members))
-        one = _parting(first, other, [m for m in metrics if not (heaped and m == "train/loss")], axis, places)
+        usable = {metric: needed for metric, needed in spreads.items() if not (heaped and metric == "train/loss")}
+        one = _parting(first, other, usable, axis, places)
         if one is not None:
             found.append(one)
     return found
 
 
-def _parting(a: Unit, b: Unit, metrics: Sequence[str], axis: AxisName, places: Places) -> Parting | None:
+def _parting(a: Unit, b: Unit, spreads: Mapping[str, float], axis: AxisName, places: Places) -> Parting | None:
     """None where the two have too little common ground to be compared on, and none of them failed."""
-    forks = [(metric, fork) for metric in metrics if (fork := _fork(a, b, metric, axis, places)) is not None]
-    metric, fork = next(((m, f) for m, f in forks if f.at is not None), forks[0] if forks else (metrics[0] if metrics else "", None))
+    forks = [(metric, fork) for metric, spread in spreads.items() if (fork := _fork(a, b, metric, spread, axis, places)) is not None]
+    none = (next(iter(spreads), ""), None)
+    metric, fork = next(((m, f) for m, f in forks if f.at is not None), forks[0] if forks else none)
     failed = _failure(a, b, axis, places)
     if fork is None and failed is None:
         return None
@@ -86,22 +89,29 @@ def _failure(a: Unit, b: Unit, axis: AxisName, places: Places) -> tuple[float, s
     return float(at[0]), one.failure
 
 
-def _fork(a: Unit, b: Unit, metric: str, axis: AxisName, places: Places) -> Fork | None:
+def _fork(a: Unit, b: Unit, metric: str, spread: float, axis: AxisName, places: Places) -> Fork | None:
+    """`spread`: the gap between two single seeds that is believed; 0: there are no seeds to tell it."""
     groups = [_lines(unit, metric, axis, places) for unit in (a, b)]
     if not all(groups):
         return None
-    if all(len(lines) == 1 for lines in groups):
-        ((one,), (two,)) = groups
-        return fork_of(*one, *two, least=ONE_SEED)
-    (mean1, spread1, n1), (mean2, spread2, n2) = (_mean(lines) for lines in groups)
-    if mean1 is None or mean2 is None:
+    if not spread:
+        return fork_of(*groups[0][0], *groups[1][0], least=ONE_SEED)
+    one, two = (_mean(lines)[0] for lines in groups)
+    if one is None or two is None:
         return None
+    return fork_of(*one, *two, spread=spread * (1 / len(groups[0]) + 1 / len(groups[1])) ** 0.5)
+
+
+def _spread(units: Sequence[Unit], metric: str, axis: AxisName, places: Places) -> float:
+    """The distance of single seeds from their mean that is believed, pooled over all groups of seeds; 0 where there are none."""
+    several = [lines for unit in units if len(unit.members) > 1 and len(lines := _lines(unit, metric, axis, places)) > 1]
+    found = [(spread, len(lines) - 1) for lines in several for mean, spread in [_mean(lines)] if mean is not None]
+    freedom = sum(free for _, free in found)
+    if not freedom:
+        return 0.0
     from scipy.stats import t
 
-    freedom = n1 + n2 - 2
-    pooled = ((spread1**2 * (n1 - 1) + spread2**2 * (n2 - 1)) / freedom) ** 0.5
-    needed = float(t.ppf((1 + SURE) / 2, freedom)) * pooled * (1 / n1 + 1 / n2) ** 0.5
-    return fork_of(*mean1, *mean2, spread=needed)
+    return float(t.ppf((1 + SURE) / 2, freedom)) * (sum(spread**2 * free for spread, free in found) / freedom) ** 0.5
 
 
 def _lines(unit: Unit, metric: str, axis: AxisName, places: Places) -> list[Line]:
@@ -116,18 +126,18 @@ def _lines(unit: Unit, metric: str, axis: AxisName, places: Places) -> list[Line
     return found
 
 
-def _mean(lines: Sequence[Line]) -> tuple[Line | None, float, int]:
-    """(mean of some curves where all of them are, the usual standard deviation of one around it, how many they are)."""
+def _mean(lines: Sequence[Line]) -> tuple[Line | None, float]:
+    """(mean of some curves where all of them are, the usual standard deviation of one around it)."""
     if len(lines) == 1:
-        return lines[0], 0.0, 1
+        return lines[0], 0.0
     first, last = max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines)
     coarsest = min((x for x, _ in lines), key=len)
     grid = coarsest[(coarsest >= first) & (coarsest <= last)]
     if len(grid) < 4:
-        return None, 0.0, 0
+        return None, 0.0
     values = np.array([np.interp(grid, x, y) for x, y in lines])
     smooth = np.array([running_median(one, len(grid) // WINDOW | 1) for one in values])
-    return (grid, values.mean(axis=0)), float(np.median(smooth.std(axis=0, ddof=1))), len(lines)
+    return (grid, values.mean(axis=0)), float(np.median(smooth.std(axis=0, ddof=1)))
 
 
 def _step_at(one: Entrant, at: float, axis: AxisName, places: Places) -> int:

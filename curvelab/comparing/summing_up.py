@@ -68,8 +68,9 @@ def _shorter(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int])
     held = ranking.common
     if held is None:
         return ""
-    ahead_there = held.lead.real and held.order[0] == order[0].number
-    doubt = "" if ahead_there or placed[order[0].number] == placed[order[1].number] else ": the longer training may be all there is to it"
+    first, tied = order[0].number, placed[order[0].number] == placed[order[1].number]
+    doubt = "" if tied or (held.lead.real and held.order[0] == first) else ": the longer training may be all there is to it"
+    doubt = ": there the order is another" if held.lead.real and held.order[0] != first else doubt
     return f" That is for {ranking.budget}; {held.sentence}{doubt}."
 
 
