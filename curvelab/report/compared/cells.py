@@ -22,6 +22,7 @@ AGAINST = {
 }
 AXES = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "time": "seconds of training"}
 NOTHING = "–"
+GOES_WITH = "Settings that go with the metric (no cause is claimed)"
 LONGEST = 1600  # characters of a sentence
 PROSE = ("a", "the", "other", "fewer")  # words that begin a refusal; anything else there is a name
 
@@ -173,7 +174,7 @@ def paragraphs(comparison: Comparison) -> list[tuple[str, list[str]]]:
         ("Seeds", seed_groups(comparison)),
         ("Where they part", _partings(comparison)),
         ("One setting changed", [one.sentence for one in comparison.effects]),
-        ("Settings that go with the metric (no cause is claimed)", [one.sentence for one in comparison.associations]),
+        (GOES_WITH, [one.sentence for one in comparison.associations]),
         ("Other settings differ", [", ".join(comparison.also_differ)] if comparison.also_differ else []),
     ]
     return [(title, [_stopped(one) for one in lines]) for title, lines in told if lines]

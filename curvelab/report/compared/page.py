@@ -15,6 +15,7 @@ from curvelab.model.comparison import AxisName, Comparison, Row
 from curvelab.report import numerals
 from curvelab.report.compared import cells
 from curvelab.report.compared.drawing import SHADES, Frame, Kind, backdrop, banded, miniature, overlay
+from curvelab.report.compared.scatter import scatters
 from curvelab.report.compared.text import by_rank
 from curvelab.report.compared.tracks import Band, Track, band_of, of_groups, outliers, tracks
 from curvelab.report.page import templates
@@ -66,6 +67,7 @@ def page(comparison: Comparison) -> str:
         transposed=len(comparison.rows) > SIDE_BY_SIDE,
         patterns=cells.patterns(comparison)[:MOST_PATTERNS],
         paragraphs=list(paragraphs.items()),
+        scatters={cells.GOES_WITH: scatters(comparison)},
         extra_style=_source(environment, "compare.css"),
         script=Markup(_source(environment, "compare.js")),
         script_hash=_hash(_source(environment, "compare.js")),
