@@ -16,6 +16,7 @@ from curvelab.comparing.ranking import Unit
 from curvelab.comparing.told import number, shown
 from curvelab.knowledge.setting_names import KNOWN, LOGGING
 from curvelab.model.comparison import Association
+from curvelab.signals.noise import running_median, sigma_of
 
 MOST = 12
 ENOUGH = 8  # groups without which no rank correlation is worth a word (judgement)
@@ -143,9 +144,14 @@ def _shape(x: Floats, y: Floats, choice: Choice) -> tuple[str, float]:
     order = np.argsort(x)
     width = max(EACH, n // 5)
     sign = choice.sign if fit[2] > 0 else -choice.sign
-    levels = [float(np.median(sign * y[order[i : i + width]])) for i in range(n - width + 1)]
-    at = int(np.argmin(levels))
-    low, high = x[order[at]], x[order[at + width - 1]]
+    levels = np.array([np.median(sign * y[order[i : i + width]]) for i in range(n - width + 1)])
+    good = levels <= levels.min() + sigma_of(sign * y[order] - running_median(sign * y[order], width))
+    first = last = int(np.argmin(levels))
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last < len(levels) - 1 and good[last + 1]:
+        last += 1
+    low, high = x[order[first]], x[order[last + width - 1]]
     return f"{'best' if fit[2] > 0 else 'worst'} between {low:.3g} and {high:.3g}, {'worse' if fit[2] > 0 else 'better'} on both sides", p
 
 

@@ -16,6 +16,7 @@ _EVAL = re.compile(
     r"(_(name|names|path|config|config_name|split))?",
     re.I,
 )
+_DATA = re.compile(r"((train|training)_)?(data(set)?s?|file|data_files?)(_(name|names|path))?", re.I)
 # A run's own checkpoint is named after the run, not after the model that it is.
 _OWN = re.compile(r"(checkpoint|ckpt|step|epoch|iter|global_step)[-_]?\d*|best|final|last|latest|output|model|merged|tokenizer", re.I)
 
@@ -36,6 +37,14 @@ def eval_sets(entrants: Sequence[Entrant]) -> list[str | None]:
     telling = [one for one in told if one]
     shared = sorted(set.intersection(*(set(one) for one in telling))) if telling else []
     return [", ".join(f"{name} {one[name]}" for name in shared) or None if one else None for one in told]
+
+
+def unclear_data(entrants: Sequence[Entrant]) -> list[str]:
+    """The training data that the logs name where they are not the same and nothing tells the eval data of each; else empty."""
+    if any(one is not None for one in eval_sets(entrants)):
+        return []
+    named = {words for one in entrants if (words := ", ".join(sorted({word for _, word in _words(one, _DATA)})))}
+    return sorted(named) if len(named) > 1 else []
 
 
 def _named(one: Entrant, wanted: re.Pattern[str]) -> str | None:

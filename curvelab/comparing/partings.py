@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -111,7 +112,7 @@ def _spread(units: Sequence[Unit], metric: str, axis: AxisName, places: Places) 
         return 0.0
     from scipy.stats import t
 
-    return float(t.ppf((1 + SURE) / 2, freedom)) * (sum(spread**2 * free for spread, free in found) / freedom) ** 0.5
+    return float(t.ppf((1 + SURE) / 2, freedom)) * math.sqrt(sum(spread**2 * free for spread, free in found) / freedom)
 
 
 def _lines(unit: Unit, metric: str, axis: AxisName, places: Places) -> list[Line]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.differences import differing
 from curvelab.comparing.entrants import Entrant
+from curvelab.comparing.identity import unclear_data
 from curvelab.comparing.noise import BETWEEN, Noise
 from curvelab.comparing.ranking import Unit, ahead
 from curvelab.comparing.told import listed, untold
@@ -144,6 +145,8 @@ def caveats(
     kinds = {kind for one in entrants if (kind := one.facts.setting("model_type")) is not None}
     if not refused and len(kinds) > 1:
         told.append(f"models of different kinds ({', '.join(sorted(map(str, kinds))[:4])}) with vocabularies of one size: taken to be one")
+    data = unclear_data(entrants) if not refused and choice.metric.startswith(("eval/", "test/")) else []
+    told += [f"trained on different data ({names(data)}), and no log names its eval set: it is taken to be one"] if data else []
     told += [f"the ranking is for {budget}"] if budget.startswith("whole") and not refused else []
     told += [f"not counted, each value has too few runs: {', '.join(varied)}"] if varied else []
     told += _unseen(entrants)
