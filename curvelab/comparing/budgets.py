@@ -57,9 +57,9 @@ def _ends(units: Sequence[Unit], choice: Choice, axis: AxisName, places: Places)
 
 def _values_at(unit: Unit, shared: float, choice: Choice, axis: AxisName, places: Places) -> tuple[Value, ...]:
     found = []
-    for one in unit.ranked:
+    for one, whole in zip(unit.ranked, unit.values, strict=True):
         line = one.line(choice.metric)
         value = value_in(line.take(places[one.id][axis](line.step.astype(np.float64)) <= shared), choice)
-        if value is not None:
-            found.append(replace(value, run=one.id))
+        if value is not None:  # the noise of its evals is better known from all of them
+            found.append(replace(value, run=one.id, noise=min(value.noise, whole.noise)))
     return tuple(found)

@@ -19,6 +19,12 @@ from curvelab.perplexity import perplexity
 SAME_SIZE = 0.02  # of an eval set; its size is runtime x samples a second, and both are rounded (judgement)
 FEWEST = 3  # values of a metric without which one run's best is a matter of luck (judgement)
 PER_TOKEN = "a loss per token of one tokenizer cannot be held against that of another"
+NOT_TOLD = {
+    "other-vocabulary": "vocabulary not told",
+    "other-eval-set": "eval set not told",
+    "other-definition": "the usual definition",
+    "other-objective": "kind of loss not told",
+}
 DEFINITIONS = ("label_smoothing_factor", "loss_type", "completion_only_loss", "assistant_only_loss")
 
 
@@ -209,15 +215,20 @@ def _by(entrants: Sequence[Entrant], key: Callable[[Entrant], Any]) -> dict[Any,
 
 
 def _split(kind: str, why: str, groups: dict[str, list[Entrant]], fair: str, concerned: Sequence[Entrant]) -> Refusal:
-    """The refusal that sets some groups apart; `concerned` runs that are in none of them are comparable with none for sure."""
+    """The refusal that sets some groups apart. `concerned` runs of which nothing is told are taken to be alike, as they would
+    be without the others."""
     told = "; ".join(f"{label}: {_names(runs)}" for label, runs in list(groups.items())[:4])
     more = f"; and {len(groups) - 4} more" if len(groups) > 4 else ""
     members = [one for runs in groups.values() for one in runs]
-    unclear = [[one] for one in concerned if one not in members]
+    unclear = [one for one in concerned if one not in members]
     return Refusal(
-        kind=kind, text=f"{why} ({told}{more})", alternative=fair, runs=_ids(members), classes=_classes([*groups.values(), *unclear]),
-        labels=tuple(groups),
-    )  # fmt: skip
+        kind=kind,
+        text=f"{why} ({told}{more})",
+        alternative=fair,
+        runs=_ids(members),
+        classes=_classes([*groups.values(), unclear]),
+        labels=(*groups, *([NOT_TOLD[kind]] if unclear else [])),
+    )
 
 
 def _classes(groups: Sequence[Sequence[Entrant]]) -> tuple[tuple[str, ...], ...]:

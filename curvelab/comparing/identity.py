@@ -17,6 +17,7 @@ _EVAL = re.compile(
     re.I,
 )
 _DATA = re.compile(r"((train|training)_)?(data(set)?s?|file|data_files?)(_(name|names|path))?", re.I)
+LONGEST_NAME = 200
 # A run's own checkpoint is named after the run, not after the model that it is.
 _OWN = re.compile(r"(checkpoint|ckpt|step|epoch|iter|global_step)[-_]?\d*|best|final|last|latest|output|model|merged|tokenizer", re.I)
 
@@ -58,8 +59,17 @@ def _words(one: Entrant, wanted: re.Pattern[str]) -> Iterator[tuple[str, str]]:
         for name, given in values.items():
             key = re.split(r"[./]", name)[-1]
             value = plain(given)
-            if value is not None and not isinstance(value, bool) and wanted.fullmatch(key):
+            if wanted.fullmatch(key) and _names_something(value):
                 yield key, _last_part(value)
+
+
+def _names_something(value: Any) -> bool:
+    """Whether a value is a name, a number or a list of names: a whole config that was logged as one value is none."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(_names_something(one) for one in value)
+    if isinstance(value, str):
+        return len(value) <= LONGEST_NAME and not set(value) & set("{}[]()=\n")
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _last_part(value: Any) -> str:

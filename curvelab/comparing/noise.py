@@ -39,7 +39,7 @@ class Noise:
     """What one value is uncertain by.
 
     seeds     the pooled spread of seeds with its degrees of freedom, or None
-    equals    without seeds: the spread of runs of equal settings, or None
+    equals    without seeds, or with no more than one pair of them: the spread of runs of equal settings, or None
     """
 
     seeds: float | None
@@ -90,7 +90,9 @@ def noise_among(units: Sequence[Unit]) -> Noise:
     freedom = sum(len(one.values) - 1 for one in several)
     if freedom:
         squares = sum((len(one.values) - 1) * (one.spread or 0.0) ** 2 for one in several)
-        return Noise(math.sqrt(squares / freedom), freedom)
+        spread = math.sqrt(squares / freedom)
+        # Two seeds of one setting among many: Student's t of one degree of freedom (12.7) would believe nothing at all.
+        return Noise(spread, freedom) if freedom > 1 else Noise(None, 0, spread)
     return Noise(None, 0, _spread_of_equals(units))
 
 

@@ -153,6 +153,8 @@ def listed(found: Sequence[Change]) -> str:
 
 def safe(name: str, value: Any) -> bool:
     """Whether the value of a setting that curvelab has no name for may be shown: numbers, and texts that name model or data."""
+    if isinstance(value, str) and (len(value) > LONGEST or "{" in value):
+        return False
     return value is None or isinstance(value, bool | int | float) or bool(_SHOWN.fullmatch(name.rpartition(".")[2]))
 
 

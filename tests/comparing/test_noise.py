@@ -97,3 +97,13 @@ def test_six_standard_deviations_are_seen_with_one_seed_each(anyone):
 
 def noise_among_curves(units: list[Unit]) -> Noise:
     return Noise(None, 0)
+
+
+def test_one_pair_of_seeds_among_many_settings_does_not_hide_all_differences(anyone):
+    def unit(number: int, *values: float) -> Unit:
+        return Unit(number, (anyone,), tuple(Value(one, 1, 0.004, 9) for one in values))
+
+    units = [unit(0, 2.0, 2.01), unit(1, 2.2), unit(2, 2.5)]
+    assert ranks(units, CHOICE, noise_among(units)) == {0: 1, 1: 2, 2: 3}
+    wide = [unit(0, 2.0, 2.2), unit(1, 2.3), unit(2, 3.5)]
+    assert ranks(wide, CHOICE, noise_among(wide)) == {0: 1, 1: 1, 2: 3}

@@ -49,6 +49,7 @@ def test_other_accumulation_of_an_averaged_train_loss_is_ranked():
         ("model_name_or_path", "meta-llama/Llama-3-8B", "Qwen/Qwen2-7B", "other-vocabulary"),
         ("model_name_or_path", "/a/Qwen2-7B", "Qwen/Qwen2-7B/", None),
         ("model_name_or_path", "out/checkpoint-500", "out/checkpoint-900", None),
+        ("model", "{'class': 'LlamaForCausalLM'}", "{'class': 'PlainDeep'}", None),
         ("eval_dataset", "wikitext", "c4", "other-eval-set"),
         ("validation_file", "/a/val.jsonl", "/b/val.jsonl", None),
     ],
