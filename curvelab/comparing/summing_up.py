@@ -80,7 +80,8 @@ def _odd_ones(entrants: Sequence[Entrant], ranking: Ranking) -> str:
     if ranked is None:
         return ""
     odd = [one.name for one in entrants if one.id not in ranked.runs]
-    return f" Not comparable with these: {names(odd)} ({ranking.refusals[0].kind.replace('-', ' ')})."
+    kinds = ", ".join(dict.fromkeys(one.kind.replace("-", " ") for one in ranking.refusals))
+    return f" Not comparable with these: {names(odd)} ({kinds})."
 
 
 def _spread(unit: Unit, ranking: Ranking) -> str:
