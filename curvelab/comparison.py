@@ -159,7 +159,7 @@ class _Bench:
                     order=tuple(one.number for one in order),
                     ranked=ranked and place == 0,
                     sentence=told,
-                    command=command(members) if len(members) > 1 else "",
+                    command=command(members, self.entrants) if len(members) > 1 else "",
                 )
             )
         return tuple(found)

@@ -60,12 +60,18 @@ WORDS = {
 }
 
 
-def command(members: Sequence[Entrant]) -> str:
-    """The command that compares these runs only; empty where it would be too long."""
-    if len(members) > MOST_PATHS:
-        return ""
+def command(members: Sequence[Entrant], entrants: Sequence[Entrant]) -> str:
+    """The command that compares these runs only; empty where it would be too long.
+
+    Paths are from the working folder, else from the folder that all runs share: a page names no folder above it.
+    """
     here = str(Path.cwd()) + os.sep
-    return f"curvelab compare {shlex.join(one.run.path.removeprefix(here) for one in members)}"
+    paths = [one.run.path.removeprefix(here) for one in entrants]
+    above = {Path(path).parent for path in paths if Path(path).is_absolute()}
+    shared = os.path.commonpath(above) + os.sep if above else ""
+    mine = [one.run.path.removeprefix(here).removeprefix(shared) for one in members]
+    fits = len(mine) <= MOST_PATHS and len(set(mine)) == len(mine)
+    return f"curvelab compare {shlex.join(mine)}" if fits else ""
 
 
 def _place(run: str, refusal: Refusal) -> int:

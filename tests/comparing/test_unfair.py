@@ -103,3 +103,9 @@ def test_other_training_data_of_an_unnamed_eval_set_are_a_caveat():
     told = curvelab.compare([telling(made(n), dataset=n) for n in ("alpaca", "dolly")])
     assert not told.refused
     assert any(one.startswith("Trained on different data (alpaca and dolly)") for one in told.caveats)
+
+
+def test_a_command_names_no_folder_above_the_runs(tmp_path):
+    runs = [replace(made(f"{size}-{i}", vocab_size=size), path=f"{tmp_path}/runs/{size}-{i}") for size in (100, 200) for i in range(2)]
+    told = curvelab.compare(runs)
+    assert [one.command for one in told.ranking.classes] == ["curvelab compare 100-0 100-1", "curvelab compare 200-0 200-1"]
