@@ -28,11 +28,12 @@ from curvelab.comparing.thinned import aligned
 from curvelab.diagnosis import diagnose
 from curvelab.facts import Facts
 from curvelab.ingest import discover, distinct
-from curvelab.model.comparison import Axis, AxisName, Baseline, Class, Comparison, Group, Parting, Ranking, Refusal, Row
+from curvelab.model.comparison import Axis, Comparison, Group, Row
 from curvelab.model.errors import UsageError
 from curvelab.model.options import Options
 from curvelab.model.result import Diagnosis
 from curvelab.model.run import Run
+from curvelab.model.verdicts import AxisName, Baseline, Class, Parting, Ranking, Refusal
 
 
 def compare(

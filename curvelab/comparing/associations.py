@@ -15,7 +15,7 @@ from curvelab.comparing.choice import Choice
 from curvelab.comparing.ranking import Unit
 from curvelab.comparing.told import number, shown
 from curvelab.knowledge.setting_names import KNOWN, LOGGING
-from curvelab.model.comparison import Association
+from curvelab.model.verdicts import Association
 from curvelab.signals.noise import running_median, sigma_of
 
 MOST = 12

@@ -8,10 +8,11 @@ import numpy as np
 
 from curvelab.clock import clock_of, tokens_seen
 from curvelab.comparing.entrants import Entrant
-from curvelab.model.comparison import AXES, Axis, AxisName
+from curvelab.model.comparison import AXES, Axis
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.model.log import Floats
 from curvelab.model.run import Curve
+from curvelab.model.verdicts import AxisName
 
 PACE = 0.1  # by which the sizes of an epoch may differ and still be of one data set (judgement)
 KNOTS = 64  # steps between which wall time is taken to run evenly

@@ -10,8 +10,8 @@ from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.noise import Noise
 from curvelab.comparing.ranking import Unit, ahead, lead
 from curvelab.comparing.wording import names
-from curvelab.model.comparison import Against, Baseline, Standing
 from curvelab.model.errors import UsageError, did_you_mean
+from curvelab.model.verdicts import Against, Baseline, Standing
 
 
 def named(units: Sequence[Unit], baseline: str) -> Unit:

@@ -12,7 +12,7 @@ from curvelab.comparing.choice import Choice
 from curvelab.comparing.noise import Noise
 from curvelab.comparing.ranking import Unit, Value, ahead, in_order, lead, value_in
 from curvelab.comparing.wording import place_text
-from curvelab.model.comparison import AxisName, Common
+from curvelab.model.verdicts import AxisName, Common
 
 SAME = 1.1  # times the shortest run that the longest may be to be of one budget (judgement)
 Places = Mapping[str, Mapping[AxisName, Place]]

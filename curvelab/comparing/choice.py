@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from curvelab.comparing.entrants import Entrant
 from curvelab.deciding import FALLS, RISES, judge_of
-from curvelab.model.comparison import Goal
 from curvelab.model.errors import UsageError, did_you_mean
+from curvelab.model.verdicts import Goal
 
 
 @dataclass(frozen=True)

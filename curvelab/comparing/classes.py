@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from curvelab.comparing.entrants import Entrant
-from curvelab.model.comparison import Refusal
+from curvelab.model.verdicts import Refusal
 
 MOST_PATHS = 40  # in a command that is to be copied
 

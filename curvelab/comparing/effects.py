@@ -14,7 +14,7 @@ from curvelab.comparing.differences import one_change
 from curvelab.comparing.noise import LEVEL, Noise
 from curvelab.comparing.ranking import Unit
 from curvelab.comparing.told import comparable, number, shown
-from curvelab.model.comparison import Effect
+from curvelab.model.verdicts import Effect
 
 MOST = 12
 MOST_PAIRED = 60  # units among which pairs are looked for: their number grows with the square

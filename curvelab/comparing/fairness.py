@@ -13,7 +13,7 @@ from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.identity import eval_sets, model, tokenizer
 from curvelab.comparing.scaling import scaled_by_accumulation
 from curvelab.deciding import FALLS, RISES
-from curvelab.model.comparison import Refusal
+from curvelab.model.verdicts import Refusal
 from curvelab.perplexity import perplexity
 
 SAME_SIZE = 0.02  # of an eval set; its size is runtime x samples a second, and both are rounded (judgement)

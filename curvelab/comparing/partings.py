@@ -14,9 +14,9 @@ from curvelab.comparing.noise import BETWEEN, SIGMAS
 from curvelab.comparing.ranking import Unit
 from curvelab.comparing.told import Change, listed, untold
 from curvelab.comparing.wording import place_text
-from curvelab.model.comparison import AxisName, Parting
 from curvelab.model.log import Floats
 from curvelab.model.run import Curve
+from curvelab.model.verdicts import AxisName, Parting
 from curvelab.signals.noise import running_median
 from curvelab.signals.parting import WINDOW, Fork, fork_of
 

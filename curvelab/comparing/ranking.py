@@ -20,9 +20,9 @@ from curvelab.comparing.entrants import Entrant, level_at_end
 from curvelab.comparing.fairness import FEWEST
 from curvelab.comparing.noise import Noise
 from curvelab.deciding import eval_noise
-from curvelab.model.comparison import Lead
 from curvelab.model.log import Floats
 from curvelab.model.run import Curve
+from curvelab.model.verdicts import Lead
 from curvelab.signals.level import MEDIAN_COST, noise_of
 
 FEWEST_SETTLED = 6  # evals that tell their noise by second differences

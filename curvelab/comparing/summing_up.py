@@ -12,7 +12,7 @@ from curvelab.comparing.noise import BETWEEN, Noise
 from curvelab.comparing.ranking import Unit, ahead
 from curvelab.comparing.told import listed, untold
 from curvelab.comparing.wording import names
-from curvelab.model.comparison import Baseline, Ranking
+from curvelab.model.verdicts import Baseline, Ranking
 
 MOST_NAMED = 3
 

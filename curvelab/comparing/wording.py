@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from curvelab.model.comparison import AxisName
+from curvelab.model.verdicts import AxisName
 
 MOST = 4
 

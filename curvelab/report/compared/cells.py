@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curvelab.comparing.wording import names
-from curvelab.model.comparison import Class, Comparison, Difference, Row, Standing
+from curvelab.model.comparison import Comparison, Difference, Row
 from curvelab.model.finding import SEVERITIES, Severity
 from curvelab.model.result import Diagnosis
+from curvelab.model.verdicts import Class, Standing
 from curvelab.report import numerals
 from curvelab.report.plain import clean
 from curvelab.report.wording import HEALTHY, title_of

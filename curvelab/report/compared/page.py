@@ -11,7 +11,8 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from curvelab.model.comparison import AxisName, Comparison, Row
+from curvelab.model.comparison import Comparison, Row
+from curvelab.model.verdicts import AxisName
 from curvelab.report import numerals
 from curvelab.report.compared import cells
 from curvelab.report.compared.drawing import SHADES, Frame, Kind, backdrop, banded, miniature, overlay

@@ -9,7 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from curvelab.model.comparison import Association, Comparison
+from curvelab.model.comparison import Comparison
+from curvelab.model.verdicts import Association
 from curvelab.report import numerals
 from curvelab.report.plain import clean, shortened
 from curvelab.report.scale import Scale, scale_for
