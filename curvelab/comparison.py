@@ -8,26 +8,32 @@ from pathlib import Path
 
 import msgspec
 
+from curvelab.comparing.associations import associations, too_varied
 from curvelab.comparing.axes import align
 from curvelab.comparing.baselines import held_against, named
+from curvelab.comparing.budgets import budget, common
 from curvelab.comparing.choice import Choice, choose
+from curvelab.comparing.classes import classes_of, command, label_of, main_class, why_apart
 from curvelab.comparing.differences import differences, others, seed_groups
-from curvelab.comparing.effects import associations, effects
+from curvelab.comparing.effects import effects
 from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.fairness import refusals, too_few
+from curvelab.comparing.noise import Noise, noise_among
 from curvelab.comparing.partings import Places, partings
-from curvelab.comparing.ranking import Noise, Unit, Value, in_order, lead, noise_among, ranks, unranked, value_of
+from curvelab.comparing.ranking import Unit, Value, in_order, leads, ranks, unranked, value_of
 from curvelab.comparing.rows import common_speed, row_of
-from curvelab.comparing.summing_up import answer, caveats
+from curvelab.comparing.scaling import scaled_by_accumulation
+from curvelab.comparing.summing_up import answer, best, caveats, why
 from curvelab.comparing.thinned import aligned
 from curvelab.diagnosis import diagnose
 from curvelab.facts import Facts
 from curvelab.ingest import discover, distinct
-from curvelab.model.comparison import Axis, AxisName, Baseline, Comparison, Group, Parting, Ranking, Refusal, Row
+from curvelab.model.comparison import Axis, Comparison, Group, Row
 from curvelab.model.errors import UsageError
 from curvelab.model.options import Options
 from curvelab.model.result import Diagnosis
 from curvelab.model.run import Run
+from curvelab.model.verdicts import AxisName, Baseline, Class, Parting, Ranking, Refusal
 
 
 def compare(
@@ -45,7 +51,7 @@ def compare(
     settings  as for `diagnose`
     by        axis: "step", "epoch", "tokens", "samples" or "time"; None: chosen, and said why
     rank_by, goal   the metric that ranks, and whether "min" or "max" of it is best; None: see curvelab.comparing.choice
-    baseline  name, id or path of the run that the others are held against
+    baseline  name, id or path of the run that the others are held against, or name or folder of its group of seeds
 
     Raises UsageError for fewer than two runs, and for an axis, metric, goal or baseline that does not exist.
     """
@@ -68,8 +74,7 @@ def compared(
     entrants = [Entrant(run, Facts(run), diagnosis) for run, diagnosis in diagnosed]
     choice = choose(entrants, rank_by, goal)
     axis, places = align(entrants, by)
-    base = None if baseline is None else named(entrants, baseline)
-    return _Bench(entrants, choice, axis, places, base, options).comparison()
+    return _Bench(entrants, choice, axis, places, baseline, options).comparison()
 
 
 @dataclass(frozen=True)
@@ -80,50 +85,88 @@ class _Bench:
     choice: Choice
     axis: Axis
     places: Places
-    base: Entrant | None
+    baseline: str | None
     options: Options
 
     def comparison(self) -> Comparison:
-        units, whys, values = self._units()
-        noise = noise_among(units)
         refused = refusals(self.entrants, self.choice)
-        ranked = [one for one in self.entrants if not whys[one.id]]
-        few = None if refused else too_few(self.entrants, self.choice, ranked)
+        classes = classes_of(self.entrants, refused)
+        units, whys, values = self._units(classes)
+        base = None if self.baseline is None else named(units, self.baseline)
+        main = main_class(classes, whys)
+        few = too_few(self.entrants, self.choice, [one for one in self.entrants if not whys[one.id]]) if not refused else None
         refused = (*refused, few) if few else refused
-        placed = {} if refused else ranks(units, self.choice, noise)
-        order = [] if refused else in_order(units, self.choice)
-        ranking = self._ranking(order, noise, refused)
-        held = self._held(values, whys, noise, bool(refused))
+        fair = [] if main is None or few else [one for one in units if one.members[0] in main and one.values]
+        if main is not None:
+            whys |= {one.id: whys[one.id] or why_apart(one, main[0], refused) for one in self.entrants if one not in main}
+        noise = noise_among(fair or units)
+        placed = ranks(fair, self.choice, noise)
+        order = in_order(fair, self.choice)
+        ranking, there = self._ranking(order, noise, refused)
+        ranking = msgspec.structs.replace(ranking, classes=self._classes(classes, units, refused, bool(fair)))
+        held = None if base is None else self._held(base, units, classes, bool(few))
+        summed = scaled_by_accumulation(self.entrants)
         return Comparison(
             sentence=answer(self.entrants, order, ranking, placed, held),
-            caveats=caveats(self.entrants, self.choice, units, noise, whys, bool(refused)),
+            caveats=caveats(self.entrants, self.choice, fair, noise, whys, not fair, summed, ranking.budget, too_varied(fair)),
             axis=self.axis,
             ranking=ranking,
-            rows=self._rows(units, whys, values, placed),
+            rows=self._rows(units, whys, values, placed, there),
             groups=tuple(self._group(unit, placed) for unit in units),
             differences=differences(self.entrants),
             also_differ=others(self.entrants),
-            partings=tuple(self._partings(order, units)),
-            effects=() if refused else effects(units, self.choice, noise),
-            associations=() if refused else associations(units, self.choice),
+            partings=tuple(self._partings(base, order, units, classes, summed)),
+            effects=effects(fair, self.choice, noise),
+            associations=associations(fair, self.choice),
             baseline=held,
             aligned=aligned(self.entrants, tuple(dict.fromkeys((self.choice.metric, "train/loss"))), self.places),
             runs=tuple(_with_losses(one.diagnosis, self.choice) for one in self.entrants),
         )
 
-    def _ranking(self, order: Sequence[Unit], noise: Noise, refused: tuple[Refusal, ...]) -> Ranking:
-        return Ranking(
+    def _ranking(self, order: Sequence[Unit], noise: Noise, refused: tuple[Refusal, ...]) -> tuple[Ranking, dict[str, float]]:
+        """(the ranking, the value of each ranked run where all were, if some went farther)."""
+        held, there = common(order, self.choice, noise, self.axis.name, self.places)
+        ranking = Ranking(
             metric=self.choice.metric,
             goal=self.choice.goal,
             reason=self.choice.reason,
             noise_from=noise.origin,
             order=tuple(one.number for one in order),
-            leads=tuple(lead(order[0], one, self.choice, noise) for one in order[1:]),
+            leads=leads(order, self.choice, noise),
             refusals=refused,
+            budget=budget(order, self.choice, self.axis.name, self.places),
+            common=held,
         )
+        return ranking, there
+
+    def _classes(
+        self, classes: Sequence[Sequence[Entrant]], units: Sequence[Unit], refused: tuple[Refusal, ...], ranked: bool
+    ) -> tuple[Class, ...]:
+        """The runs that may be held against each other, where not all may; each class with the best of it."""
+        if len(classes) < 2:
+            return ()
+        found = []
+        for place, members in enumerate(classes):
+            mine = [one for one in units if one.members[0] in members and one.values]
+            noise, order = noise_among(mine), in_order(mine, self.choice)
+            told = ""
+            if len(order) > 1 and not (ranked and place == 0):
+                ranking, _ = self._ranking(order, noise, ())
+                told = best(order, ranking, ranks(mine, self.choice, noise)) + why(order)
+            found.append(
+                Class(
+                    label=label_of(members, refused),
+                    runs=tuple(one.id for one in members),
+                    order=tuple(one.number for one in order),
+                    ranked=ranked and place == 0,
+                    sentence=told,
+                    command=command(members, self.entrants) if len(members) > 1 else "",
+                )
+            )
+        return tuple(found)
 
     def _rows(
-        self, units: Sequence[Unit], whys: dict[str, str], values: dict[str, Value], placed: dict[int, int]
+        self, units: Sequence[Unit], whys: dict[str, str], values: dict[str, Value], placed: dict[int, int], there: dict[str, float]
     ) -> tuple[Row, ...]:
         """The table, in the order of the runs."""
         speed = common_speed(self.entrants)
@@ -137,14 +180,17 @@ class _Bench:
                 values.get(one.id),
                 speed,
                 self.options,
+                there.get(one.id),
             )
             for one in self.entrants
         )
 
-    def _units(self) -> tuple[list[Unit], dict[str, str], dict[str, Value]]:
+    def _units(self, classes: Sequence[Sequence[Entrant]]) -> tuple[list[Unit], dict[str, str], dict[str, Value]]:
         """(what is ranked, why a run is not by id or an empty string, the value of each run that logged the metric)."""
         values = {one.id: value for one in self.entrants if (value := value_of(one, self.choice)) is not None}
-        groups = seed_groups(self.entrants)
+        place = {one.id: number for number, one in enumerate(self.entrants)}
+        groups = [group for members in classes for group in seed_groups(members)]
+        groups.sort(key=lambda group: place[group[0].id])
         seeded = {one.id: len(group) > 1 for group in groups for one in group}
         whys = {one.id: unranked(one, values.get(one.id), self.choice, seeded[one.id]) for one in self.entrants}
         units = [
@@ -153,18 +199,23 @@ class _Bench:
         ]
         return units, whys, values
 
-    def _held(self, values: dict[str, Value], whys: dict[str, str], noise: Noise, refused: bool) -> Baseline | None:
-        if self.base is None:
-            return None
-        fit = {id_: value for id_, value in values.items() if not whys[id_]}
-        return held_against(self.base, self.entrants, fit, self.choice, noise, refused)
+    def _held(self, base: Unit, units: Sequence[Unit], classes: Sequence[Sequence[Entrant]], few: bool) -> Baseline:
+        mine = next(members for members in classes if base.members[0] in members)
+        alike = [] if few else [one for one in units if one.members[0] in mine]
+        noise = noise_among([one for one in alike if one.values])
+        refused = "too few values to be judged" if few else "see why there is no ranking of all runs"
+        return held_against(base, units, alike, self.choice, noise, refused)
 
-    def _partings(self, order: Sequence[Unit], units: Sequence[Unit]) -> list[Parting]:
-        """Where one run of each other setting parts from the baseline, else from the best run, else from the first one."""
-        first = self.base or (order[0].members[0] if order else self.entrants[0])
+    def _partings(
+        self, base: Unit | None, order: Sequence[Unit], units: Sequence[Unit], classes: Sequence[Sequence[Entrant]], summed: Sequence[Entrant]
+    ) -> list[Parting]:
+        """Where each other setting parts from the baseline, else from the best, else from the first: of comparable runs only."""
+        first = base or (order[0] if order else next(one for one in units if one.members[0] in classes[0]))
+        mine = next(members for members in classes if first.members[0] in members)
         ordered = [*order, *(unit for unit in units if unit not in order)]
-        rest = [unit.members[0] for unit in ordered if first not in unit.members]
-        return partings(first, rest, self.choice.metric, self.axis.name, self.places)
+        rest = [unit for unit in ordered if unit is not first and unit.members[0] in mine]
+        metrics = tuple(dict.fromkeys((self.choice.metric, "train/loss")))
+        return partings(first, rest, metrics, self.axis.name, self.places, summed)
 
     def _group(self, unit: Unit, placed: dict[int, int]) -> Group:
         numbers = [one.value for one in unit.values]

@@ -15,6 +15,11 @@
     share = 0.9
     [metrics]
     valid_mse = "eval/loss"
+    [compare]                        # of curvelab compare
+    rank-by = "eval/accuracy"
+    goal = "max"
+    align = "tokens"                 # step, epoch, tokens, samples, time
+    baseline = "main"
     [audit]                          # see curvelab.audit_settings
 
 Environment: CURVELAB_FORMAT, CURVELAB_OUTPUT, CURVELAB_FAIL_ON, CURVELAB_SELECT, CURVELAB_IGNORE, CURVELAB_CONFIG,
@@ -35,8 +40,10 @@ FORMATS = ("html", "text", "json", "md")
 FAIL_ON = ("never", "info", "warning", "critical")
 # audit: read by curvelab.audit_settings, and only by the audit
 KEYS = (
-    "format", "output", "fail-on", "select", "ignore", "thresholds", "metrics", "gpus", "gpu-price", "patience", "min-gain", "audit",
+    "format", "output", "fail-on", "select", "ignore", "thresholds", "metrics", "gpus", "gpu-price", "patience", "min-gain",
+    "compare", "audit",
 )  # fmt: skip
+COMPARE_KEYS = ("rank-by", "goal", "align", "baseline")
 FILES = ("curvelab.toml", "pyproject.toml")
 LARGEST = 1024**2  # bytes of a settings file
 
@@ -57,6 +64,7 @@ class Wishes:
     gpu_price: float | None = None
     patience: int | None = None
     min_gain: float | None = None
+    compare: Mapping[str, str] = field(default_factory=dict)
     audit: Mapping[str, Any] = field(default_factory=dict)
 
     def error(self, text: str) -> UsageError:
@@ -74,6 +82,7 @@ class UserSettings:
     options: Options
     metrics: Mapping[str, str]
     places: tuple[Wishes, ...]
+    compare: Mapping[str, str] = field(default_factory=dict)
 
     def check_patterns(self) -> None:
         """Raise UsageError, with the place, for a pattern or threshold that does not exist or is out of bounds."""
@@ -99,8 +108,10 @@ def settle(flags: Wishes, config: Path | None, environment: Mapping[str, str], f
     format_ = _first(place.format for place in places) or FORMATS[0]
     thresholds: dict[str, dict[str, float]] = {}
     metrics: dict[str, str] = {}
+    compare: dict[str, str] = {}
     for place in reversed(places):
         metrics |= place.metrics
+        compare |= place.compare
         for pattern, values in place.thresholds.items():
             thresholds.setdefault(pattern, {}).update(values)
     return UserSettings(
@@ -115,6 +126,7 @@ def settle(flags: Wishes, config: Path | None, environment: Mapping[str, str], f
         ),
         metrics=metrics,
         places=places,
+        compare=compare,
     )
 
 
@@ -150,6 +162,11 @@ def metrics_in(words: Iterable[str] | None) -> dict[str, str]:
             raise UsageError(f"--metric {word}: takes NAME=CANONICAL, such as valid_mse=eval/loss")
         found[name] = canonical.strip()
     return found
+
+
+def comparing_in(words: Mapping[str, str | None]) -> dict[str, str]:
+    """The options of a comparison that were given."""
+    return {name: word for name, word in words.items() if word is not None}
 
 
 def one_of(what: str, value: str, allowed: Iterable[str]) -> str:
@@ -271,6 +288,7 @@ def _from_table(origin: str, table: Mapping[str, Any]) -> Wishes:
             for pattern, values in _tables(place, table, "thresholds").items()
         },
         metrics=_metrics(place, table),
+        compare=_comparing(place, table),
         audit=_table_of(place, table, "audit"),
         **{name: table.get(name.replace("_", "-")) for name in NUMBERS},
     )
@@ -318,3 +336,16 @@ def _metrics(place: Wishes, table: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(word, str) and word for word in value.values()):
         raise place.error('metrics takes a table of texts, such as valid_mse = "eval/loss"')
     return value
+
+
+def _comparing(place: Wishes, table: Mapping[str, Any]) -> dict[str, str]:
+    """The table [compare]: its words are checked where they are used, as those of the command line are."""
+    value = table.get("compare", {})
+    if not isinstance(value, dict):
+        raise place.error('compare takes a table, such as [compare] with baseline = "main"')
+    for key, word in value.items():
+        if key not in COMPARE_KEYS:
+            raise place.error(f'compare has no setting "{key}"{did_you_mean(key, COMPARE_KEYS) or "; known: " + ", ".join(COMPARE_KEYS)}')
+        if not isinstance(word, str) or not word:
+            raise place.error(f"compare.{key} takes a text, not {word!r}")
+    return dict(value)

@@ -14,7 +14,16 @@ from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_ru
 from curvelab.commands.pages import is_page, write_file
 from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
 from curvelab.model.errors import UsageError
-from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, one_of, settle, thresholds_in
+from curvelab.user_settings import (
+    UserSettings,
+    Wishes,
+    comparing_in,
+    metrics_in,
+    names_in,
+    one_of,
+    settle,
+    thresholds_in,
+)
 
 if TYPE_CHECKING:
     from curvelab.ingest import Gathered
@@ -62,29 +71,28 @@ def compare(
 ) -> None:
     """Several runs in one report: which is better, is it real, what changed, where did they part."""
     regression = one_of("--fail-on", fail_on, FAIL_ON) == REGRESSION if fail_on is not None else False
-    if regression and baseline is None:
-        raise UsageError("--fail-on regression: say against which run, with --baseline RUN")
     flags = Wishes(
         format=format_, output=output, fail_on="never" if regression else fail_on, select=names_in(select),
         ignore=names_in(ignore), thresholds=thresholds_in(set_), metrics=metrics_in(metric), gpus=gpus, gpu_price=gpu_price,
+        compare=comparing_in({"rank-by": rank_by, "goal": goal, "align": align, "baseline": baseline}),
     )  # fmt: skip
     settings = settle(flags, config, os.environ, Path())
+    wanted = settings.compare
+    if regression and "baseline" not in wanted:
+        raise UsageError("--fail-on regression: say against which run, with --baseline RUN")
     place = _place(settings)
     settings.check_patterns()
     gathered = read_runs(paths, settings.metrics, flags.metrics)
     if not gathered.runs:
         _deliver_nothing(settings, place, gathered)
         raise typer.Exit(exit_code(0, max(1, len(gathered.errors))))
-    comparison = _compared(gathered, settings, align, rank_by, goal, baseline)
+    comparison = _compared(gathered, settings)
     _deliver(comparison, settings, place, gathered)
-    _say_what_cannot_be_judged(comparison, regression)
-    failing = _fails(comparison, settings.fail_on) or (regression and _regressed(comparison))
+    failing = (regression and _regressed(comparison)) or _fails(comparison, settings.fail_on)
     raise typer.Exit(exit_code(len(gathered.runs), len(gathered.errors), failing))
 
 
-def _compared(
-    gathered: Gathered, settings: UserSettings, align: str | None, rank_by: str | None, goal: str | None, baseline: str | None
-) -> Comparison:
+def _compared(gathered: Gathered, settings: UserSettings) -> Comparison:
     from curvelab.comparison import compared
     from curvelab.diagnosis import diagnose
 
@@ -94,7 +102,10 @@ def _compared(
             show(run.name)
             diagnosed.append((run, diagnose(run, settings.options)))
         show("all together")
-        return compared(diagnosed, settings.options, align, rank_by, goal, baseline)
+        wanted = settings.compare
+        return compared(
+            diagnosed, settings.options, wanted.get("align"), wanted.get("rank-by"), wanted.get("goal"), wanted.get("baseline")
+        )
 
 
 def _place(settings: UserSettings) -> Path | None:
@@ -168,16 +179,20 @@ def _deliver_nothing(settings: UserSettings, place: Path | None, gathered: Gathe
 
 
 def _regressed(comparison: Comparison) -> bool:
-    return comparison.baseline is not None and bool(comparison.baseline.regressed)
+    """Whether a run is worse than the baseline, or that cannot be told: a gate that sees nothing must not open."""
+    from curvelab.comparing.baselines import unjudged
 
-
-def _say_what_cannot_be_judged(comparison: Comparison, regression: bool) -> None:
-    """A check that could not be made must not pass in silence."""
-    if regression and comparison.baseline is not None:
-        unknown = [one.run for one in comparison.baseline.standings if one.against == "not-comparable"]
-        if unknown:
-            names = ", ".join(comparison.names[one] for one in unknown[:4])
-            say(f"curvelab: --fail-on regression: {len(unknown)} of {len(comparison.baseline.standings)} runs cannot be judged ({names})")
+    held = comparison.baseline
+    if held is None:
+        return False
+    why = unjudged(held)
+    if why:
+        say(f"curvelab: --fail-on regression: {why}; exit code 1, as nothing was checked")
+        return True
+    unknown = [one.name for one in held.standings if one.against == "not-comparable"]
+    if unknown:
+        say(f"curvelab: --fail-on regression: {len(unknown)} of {len(held.standings)} cannot be judged ({', '.join(unknown[:4])})")
+    return bool(held.regressed)
 
 
 def _fails(comparison: Comparison, fail_on: str) -> bool:

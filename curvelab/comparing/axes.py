@@ -8,11 +8,13 @@ import numpy as np
 
 from curvelab.clock import clock_of, tokens_seen
 from curvelab.comparing.entrants import Entrant
-from curvelab.model.comparison import AXES, Axis, AxisName
+from curvelab.model.comparison import AXES, Axis
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.model.log import Floats
 from curvelab.model.run import Curve
+from curvelab.model.verdicts import AxisName
 
+PACE = 0.1  # by which the sizes of an epoch may differ and still be of one data set (judgement)
 KNOTS = 64  # steps between which wall time is taken to run evenly
 Place = Callable[[Floats], Floats]  # steps float64[n] -> places on an axis float64[n]
 
@@ -26,6 +28,8 @@ def align(entrants: Sequence[Entrant], by: str | None) -> tuple[Axis, dict[str, 
         raise UsageError(f'--align takes {", ".join(AXES)}, not "{by}"{did_you_mean(by, AXES)}')
     places = {one.id: _places(one) for one in entrants}
     possible = tuple(axis for axis in AXES if all(axis in places[one.id] for one in entrants))
+    if _unsure(entrants):
+        possible = tuple(axis for axis in possible if axis != "samples")
     if by is not None and by not in possible:
         missing = [one.name for one in entrants if by not in places[one.id]]
         raise UsageError(f"--align {by}: the log of {missing[0]} does not tell it; possible: {', '.join(possible)}")
@@ -39,14 +43,19 @@ def align(entrants: Sequence[Entrant], by: str | None) -> tuple[Axis, dict[str, 
 def _chosen(entrants: Sequence[Entrant], possible: Sequence[AxisName]) -> tuple[AxisName, str]:
     """The axis on which equal places are equal amounts of training, and why."""
     batches = {one.batch for one in entrants}
+    unsure = _unsure(entrants)
     lengths = {one.facts.setting("max_length") or one.facts.setting("max_seq_length") for one in entrants}
     if len(lengths - {None}) > 1 and "tokens" in possible:
         return "tokens", "by tokens: the sequence lengths differ, so a step is not the same amount of text in all runs"
+    if unsure:
+        return _fallback([axis for axis in possible if axis != "samples"], unsure)
     if len(batches) == 1:
         (batch,) = batches
         if batch is None:
             return "step", "by step: no log tells the batch size, so steps are taken to be alike"
-        return "step", f"by step: every run takes {batch:,} samples a step"
+        sure = all(one.batch_is_sure for one in entrants)
+        each = "" if sure else " on each device, and no log tells of more devices or of accumulation"
+        return "step", f"by step: every run takes {batch:,} samples a step{each}"
     if None in batches:
         return _without_batches(possible)
     told = ", ".join(f"{batch:,}" for batch in sorted(batch for batch in batches if batch is not None)[:4])
@@ -55,6 +64,23 @@ def _chosen(entrants: Sequence[Entrant], possible: Sequence[AxisName]) -> tuple[
         if axis in possible:
             return axis, f"by {axis}: {why}"
     return _fallback(possible, why)
+
+
+def _unsure(entrants: Sequence[Entrant]) -> str:
+    """Why the told batches are not to be believed: bare logs tell that of one device, and epochs pass at another pace."""
+    doubted = [one for one in entrants if one.batch is not None and not one.batch_is_sure]
+    sizes = [one.batch * steps for one in entrants if one.batch is not None and (steps := _steps_an_epoch(one)) is not None]
+    if not doubted or len(sizes) < 2 or max(sizes) <= min(sizes) * (1 + PACE):
+        return ""
+    return "the logs tell the batch of one device only, and the epochs do not pass as fast as those batches would have them"
+
+
+def _steps_an_epoch(one: Entrant) -> float | None:
+    known = _epochs(one)
+    if known is None:
+        return None
+    steps, epochs = known
+    return float(np.ptp(steps) / np.ptp(epochs))
 
 
 def _without_batches(possible: Sequence[AxisName]) -> tuple[AxisName, str]:
@@ -77,7 +103,7 @@ def _places(one: Entrant) -> dict[AxisName, Place]:
     tokens = tokens_seen(one.facts)
     if tokens is not None:
         found["tokens"] = _between(*tokens)
-    if (batch := one.batch) is not None:
+    if (batch := one.batch) is not None:  # (see `_unsure` for when it is not believed)
         found["samples"] = lambda steps: steps * batch
     clock = clock_of(one.facts)
     if clock is not None:

@@ -1,58 +1,104 @@
-"""Each run against one of them."""
+"""Each group of runs against one of them. A run without seeds is a group of one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.entrants import Entrant
-from curvelab.comparing.ranking import Noise, Unit, Value, ahead, lead
-from curvelab.model.comparison import Against, Baseline, Standing
+from curvelab.comparing.noise import Noise
+from curvelab.comparing.ranking import Unit, ahead, lead
+from curvelab.comparing.wording import names
 from curvelab.model.errors import UsageError, did_you_mean
+from curvelab.model.verdicts import Against, Baseline, Standing
 
 
-def named(entrants: Sequence[Entrant], baseline: str) -> Entrant:
-    """The run that a name, an id or a path means. Raises UsageError where none or several are meant."""
+def named(units: Sequence[Unit], baseline: str) -> Unit:
+    """The group that is meant by its name, or by the name, id, path or folder of a run of it.
+
+    Raises UsageError where none or several are meant.
+    """
     place = os.path.realpath(baseline)
-    tests = (
-        lambda one: baseline in (one.name, one.id, one.run.path),
-        lambda one: os.path.realpath(one.run.path) == place,
-        lambda one: os.path.realpath(one.run.path).startswith(place + os.sep),
+    tests: tuple[Callable[[Unit, Entrant], bool], ...] = (
+        lambda unit, one: baseline in (one.name, one.id, one.run.path),
+        lambda unit, one: os.path.realpath(one.run.path) == place,
+        lambda unit, one: baseline in (unit.name, unit.stem),
+        lambda unit, one: os.path.realpath(one.run.path).startswith(place + os.sep),
     )
     for test in tests:
-        meant = [one for one in entrants if test(one)]
+        meant = [unit for unit in units if any(test(unit, one) for one in unit.members)]
         if len(meant) == 1:
             return meant[0]
         if meant:
             raise UsageError(f"--baseline {baseline}: means {len(meant)} runs: {', '.join(one.name for one in meant[:4])}")
-    raise UsageError(f"--baseline {baseline}: is none of the runs{did_you_mean(baseline, [one.name for one in entrants])}")
+    known = dict.fromkeys(name for unit in units for name in (*(one.name for one in unit.members), unit.stem))
+    raise UsageError(f"--baseline {baseline}: is none of the runs{did_you_mean(baseline, list(known))}")
 
 
 def held_against(
-    base: Entrant, entrants: Sequence[Entrant], values: Mapping[str, Value], choice: Choice, noise: Noise, refused: bool
+    base: Unit, units: Sequence[Unit], comparable: Sequence[Unit], choice: Choice, noise: Noise, refused: str
 ) -> Baseline:
-    """Every other run against the baseline. `values` are those of the runs that may be ranked, by id."""
-    standings = tuple(_standing(base, one, values, choice, noise, refused) for one in entrants if one is not base)
-    regressed = tuple(one.run for one in standings if one.against in ("worse", "failed"))
-    return Baseline(run=base.id, standings=standings, regressed=regressed)
+    """Every other group against the baseline's, each interval widened for their number.
+
+    comparable   those that may be held against the baseline at all; `refused`: why the others may not
+    """
+    rest = [one for one in units if one is not base]
+    pairs = max(1, sum(one in comparable and bool(one.values) for one in rest))
+    standings: list[Standing] = []
+    for unit in rest:
+        failed = [one for one in unit.members if one.failure]
+        if all(one.failure for one in base.members):
+            failed = []
+        standings += [_failed(one) for one in failed]
+        if len(failed) < len(unit.members):
+            standings.append(_standing(base, unit, unit in comparable, choice, noise, pairs, refused))
+    regressed = tuple(run for one in standings if one.against in ("worse", "failed") for run in one.runs)
+    first = base.members[0]
+    return Baseline(
+        run=first.id,
+        standings=tuple(standings),
+        regressed=tuple(dict.fromkeys(regressed)),
+        name=base.name,
+        runs=tuple(one.id for one in base.members),
+        unjudged="" if base.values else f"{base.name}: {_why_not(base, choice)}",
+    )
+
+
+def _failed(one: Entrant) -> Standing:
+    """A run whose weights were lost, or that did not get there, is a regression whatever its losses mean."""
+    return Standing(
+        run=one.id, against="failed", change=None, sentence=f"{one.failure}; the baseline did not", name=one.name, runs=(one.id,)
+    )
 
 
 def _standing(
-    base: Entrant, one: Entrant, values: Mapping[str, Value], choice: Choice, noise: Noise, refused: bool
+    base: Unit, unit: Unit, comparable: bool, choice: Choice, noise: Noise, pairs: int, refused: str
 ) -> Standing:
-    # A run whose weights were lost, or that did not get there, is a regression whatever its losses mean.
-    if one.failure and not base.failure:
-        return Standing(run=one.id, against="failed", change=None, sentence=f"{one.failure}; the baseline did not")
-    if refused:
-        return Standing(run=one.id, against="not-comparable", change=None, sentence="not comparable (see the refusal)")
-    for run in (base, one):
-        if run.id not in values:
-            why = run.failure or f"{choice.metric} was logged too seldom"
-            return Standing(run=one.id, against="not-comparable", change=None, sentence=f"not comparable: {run.name} {why}")
-    mine, theirs = Unit(0, (one,), (values[one.id],)), Unit(1, (base,), (values[base.id],))
-    told = lead(mine, theirs, choice, noise)
-    change = mine.mean - theirs.mean
+    runs = tuple(one.id for one in unit.members if not one.failure) or tuple(one.id for one in unit.members)
+    if not comparable:
+        return Standing(run=runs[0], against="not-comparable", change=None, sentence=refused, name=unit.name, runs=runs)
+    for one in (base, unit):
+        if not one.values:
+            sentence = f"cannot be judged: {one.name} {_why_not(one, choice)}"
+            return Standing(run=runs[0], against="not-comparable", change=None, sentence=sentence, name=unit.name, runs=runs)
+    told = lead(unit, base, choice, noise, pairs=pairs)
     against: Against = "better" if told.real else "worse" if -told.by >= told.needed else "within-noise"
     sentence = ahead(told.by, told.noise, noise.origin)
-    return Standing(run=one.id, against=against, change=change, sentence=sentence)
+    sentence += f"; {told.needed:.2g} would be needed" if against == "within-noise" else ""
+    return Standing(run=runs[0], against=against, change=unit.mean - base.mean, sentence=sentence, name=unit.name, runs=runs)
+
+
+def _why_not(unit: Unit, choice: Choice) -> str:
+    failures = [one.failure for one in unit.members if one.failure]
+    return failures[0] if len(failures) == len(unit.members) else f"logged {choice.metric} too seldom"
+
+
+def unjudged(held: Baseline) -> str:
+    """Why a check against the baseline could not be made: of the baseline itself, or of all the others; else empty."""
+    if held.unjudged:
+        return f"the baseline cannot be judged ({held.unjudged})"
+    unknown = [one.name for one in held.standings if one.against == "not-comparable"]
+    if unknown and len(unknown) == len(held.standings):
+        return f"no run can be judged ({names(unknown)}: {held.standings[0].sentence})"
+    return "" if held.standings else "all runs are of the baseline's group of seeds"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from curvelab.comparing.entrants import Entrant
 from curvelab.deciding import FALLS, RISES, judge_of
-from curvelab.model.comparison import Goal
 from curvelab.model.errors import UsageError, did_you_mean
+from curvelab.model.verdicts import Goal
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def choose(entrants: Sequence[Entrant], rank_by: str | None, goal: str | None) -
         logged = dict.fromkeys(metric for one in entrants for metric in one.run.metrics)
         if not any(one.facts.resolved(rank_by) for one in entrants):
             raise UsageError(f'--rank-by {rank_by}: no run logged it{did_you_mean(rank_by, logged)}')
-        return Choice(rank_by, _goal(rank_by, goal), "as asked for")
+        return _warned(Choice(rank_by, _goal(rank_by, goal), "as asked for"))
     judges = [judge_of(one.facts) for one in entrants]
     told = {(judge.metric, judge.greater) for judge in judges if judge is not None}
     if len(told) == 1 and None not in judges:
@@ -56,9 +56,17 @@ def choose(entrants: Sequence[Entrant], rank_by: str | None, goal: str | None) -
         if named:
             return Choice(metric, _given(goal) or own, "metric_for_best_model of every run")
     if sum(one.facts.has("eval/loss") for one in entrants) >= max(2, _most_logging(entrants)):
-        return Choice("eval/loss", _given(goal) or "min", "the eval loss, as nothing else was asked for")
+        return _warned(Choice("eval/loss", _given(goal) or "min", "the eval loss, as nothing else was asked for"))
     warning = "ranked by train/loss for want of evals: it says how well the training data are fitted, not what was learned"
-    return Choice("train/loss", _given(goal) or "min", "the train loss, as most runs logged no eval loss", warning)
+    return _warned(Choice("train/loss", _given(goal) or "min", "the train loss, as most runs logged no eval loss", warning))
+
+
+def _warned(choice: Choice) -> Choice:
+    """The choice with a warning where the goal is against the metric's name."""
+    if not choice.of_loss or choice.goal == "min":
+        return choice
+    upside_down = f"--goal max ranks the highest {choice.metric} first, and of a loss less is better"
+    return replace(choice, warning="; ".join(filter(None, (upside_down, choice.warning))))
 
 
 def _most_logging(entrants: Sequence[Entrant]) -> int:

@@ -2,62 +2,76 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from curvelab.comparing.entrants import Entrant
-from curvelab.knowledge.setting_names import DATA, KNOWN, LOGGING
+from curvelab.comparing.told import BATCH, BATCHES, LAST, RATE, WATCHING, Change, changes, comparable, safe, told
+from curvelab.knowledge.setting_names import KNOWN
 from curvelab.model.comparison import Difference
 
-SEEDS = ("seed", "data_seed")
-# How a run is watched, kept and fed changes no weight: such settings do not make two runs two experiments.
-_WATCHING = frozenset((*LOGGING, *SEEDS, "dataloader_num_workers", "transformers_version")) - {"metric_for_best_model"}
-# Names, places and times of a run: they differ from run to run whatever is trained.
-_VOLATILE = re.compile(
-    r"(^|[_./-])(dir|path|file|name|id|uuid|time|date|timestamp|host|hostname|user|port|url|tags?|notes?|version|seed)s?$"
-    r"|^(hub|push_to_hub|report_to|logging|log|save|saving|wandb|_wandb|eval|evaluation|output|run|resume|local_rank"
-    r"|disable_tqdm|include|overwrite|debug|dataloader|total_flos|deepspeed_plugin|distributed_state|cached|device|__)",
-    re.I,
-)
-_TELLING = re.compile(r"^_?(name_or_path|(base_)?model|tokenizer|(train_|eval_)?data(set|_path|_files?)?|train_file|template)", re.I)
 MOST_OTHERS = 20
-RAW = "raw "  # before the names of settings that curvelab has no name for
 
 
 def differences(entrants: Sequence[Entrant]) -> tuple[Difference, ...]:
-    """The known settings that are not the same in all runs that tell them, those of training first."""
-    found = []
-    for name in KNOWN:
-        values = {one.id: value for one in entrants if (value := one.facts.setting(name)) is not None}
-        if len({_comparable(value) for value in values.values()}) > 1:
-            found.append(Difference(setting=name, values=values))
-    batches = next((one.values for one in found if one.setting == "per_device_train_batch_size"), None)
-    found = [one for one in found if one.setting != "train_batch_size" or one.values != batches]
-    return tuple(sorted(found, key=lambda one: one.setting in _WATCHING or one.setting in DATA))
+    """The settings that are not the same in all runs, those of training first; with what only some of them tell."""
+    found = [one for name in KNOWN if (one := _difference(name, entrants)) is not None]
+    batches = {one.id: one.told.batch for one in entrants if one.told.batch is not None}
+    if len(set(batches.values())) > 1 and not any(one.setting in BATCHES and _several(one.values.values()) for one in found):
+        found.append(Difference(setting=BATCH, values=batches, inferred=tuple(batches)))
+    found.sort(key=lambda one: one.setting in LAST)
+    return (*found, *(one for one in _raw(entrants) if all(safe(one.setting, value) for value in one.values.values())))
 
 
 def others(entrants: Sequence[Entrant]) -> tuple[str, ...]:
-    """Names of logged settings beyond the known ones that differ between runs that tell them: values stay in the log."""
-    settings = [trained_with(one) for one in entrants]
-    names = dict.fromkeys(name for values in settings for name in values)
-    told = {name: tuple(values.get(name) for values in settings) for name in names}
-    known = {values for name, values in told.items() if not name.startswith(RAW)}
-    differing = [
-        name.removeprefix(RAW)
-        for name, values in told.items()
-        if name.startswith(RAW) and len(set(values) - {None}) > 1 and values not in known
-    ]
-    return tuple(differing[:MOST_OTHERS])
+    """Names of logged settings that differ and whose values stay in the log: texts that curvelab has no name for."""
+    return tuple(one.setting for one in _raw(entrants) if not all(safe(one.setting, value) for value in one.values.values()))
 
 
-def trained_with(entrant: Entrant) -> dict[str, str]:
-    """Everything logged that makes this run the experiment that it is, as comparable texts: not its seed, not its place."""
-    known = {name: _comparable(entrant.facts.setting(name)) for name in KNOWN if name not in _WATCHING}
-    if known["per_device_train_batch_size"] != "None":
-        del known["train_batch_size"]  # what a trainer_state.json calls the same
-    raw = {RAW + name: value for name, value in _raw(entrant).items()}
-    return {name: value for name, value in (known | raw).items() if value != "None"}
+def _difference(name: str, entrants: Sequence[Entrant]) -> Difference | None:
+    values = {one.id: value for one in entrants if (value := _value(name, one)) is not None}
+    inferred = tuple(one.id for one in entrants if name == RATE and RATE not in one.told.known and one.id in values)
+    if inferred:
+        first, *rest = (one for one in entrants if one.id in values)
+        differs = any(change.name == RATE for one in rest for change in changes(first.told, one.told))
+    else:
+        differs = _several(values.values()) or (name not in WATCHING and _untold_by_some(entrants, values))
+    return Difference(setting=name, values=_as_booleans(values), inferred=inferred) if differs else None
+
+
+def _value(name: str, one: Entrant) -> Any:
+    if name == RATE:
+        return one.told.known.get(RATE, one.told.rate)
+    return told(one.facts, name) if name in LAST else one.told.known.get(name)
+
+
+def _raw(entrants: Sequence[Entrant]) -> list[Difference]:
+    """Settings without a name of ours that differ, but for other words for those that have one."""
+    known = {tuple(comparable(one.told.known.get(name)) for one in entrants) for name in KNOWN}
+    found = []
+    for name in dict.fromkeys(name for one in entrants for name in one.told.raw):
+        values = {one.id: one.told.raw[name] for one in entrants if name in one.told.raw}
+        pattern = tuple(comparable(values.get(one.id)) for one in entrants)
+        if pattern not in known and (_several(values.values()) or _untold_by_some(entrants, values)):
+            found.append(Difference(setting=name, values=_as_booleans(values)))
+    return found[:MOST_OTHERS]
+
+
+def _several(values: Iterable[Any]) -> bool:
+    return len({comparable(value) for value in values}) > 1
+
+
+def _untold_by_some(entrants: Sequence[Entrant], values: dict[str, Any]) -> bool:
+    """Whether a run does not tell a setting though its settings come from the same kind of file as those of one that does."""
+    telling = frozenset(file for one in entrants if one.id in values for file in one.told.files)
+    return bool(values) and any(one.id not in values and telling & one.told.files for one in entrants)
+
+
+def _as_booleans(values: dict[str, Any]) -> dict[str, Any]:
+    """0 and 1 as booleans where another run says true or false."""
+    if not any(isinstance(value, bool) for value in values.values()):
+        return values
+    return {id_: bool(float(text)) if (text := comparable(value)) in ("0", "1") else value for id_, value in values.items()}
 
 
 def seed_groups(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
@@ -65,59 +79,51 @@ def seed_groups(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
 
     Runs without settings are never siblings, nor are two of one seed: they differ in something that was not logged.
     """
-    groups: list[list[Entrant]] = []
-    settings = {one.id: trained_with(one) for one in entrants}
+    groups: dict[tuple[Any, ...], list[list[Entrant]]] = {}
+    found: list[list[Entrant]] = []
     for one in entrants:
-        mine = next((g for g in groups if _siblings(one, g, settings)), None)
+        alike = groups.setdefault(_experiment(one), [])
+        mine = next((group for group in alike if _siblings(one, group)), None)
         if mine is None:
-            groups.append([one])
+            alike.append([one])
+            found.append(alike[-1])
         else:
             mine.append(one)
-    return groups
-
-
-def _siblings(one: Entrant, group: Sequence[Entrant], settings: Mapping[str, Mapping[str, str]]) -> bool:
-    seeds = [other.seed for other in group]
-    if one.seed is None or None in seeds or one.seed in seeds or not settings[one.id]:
-        return False
-    return settings[one.id] == settings[group[0].id] and one.run.planned_steps == group[0].run.planned_steps
-
-
-def differing(first: Entrant, second: Entrant) -> tuple[str, ...]:
-    """Names of the settings that differ between two runs, as trained: known ones first; one that only one log tells counts not."""
-    a, b = trained_with(first), trained_with(second)
-    return tuple(name.removeprefix(RAW) for name in a if name in b and a[name] != b[name])
-
-
-def one_change(first: Entrant, second: Entrant) -> str | None:
-    """The one known setting in which two runs differ, when everything else that was logged is the same; else None."""
-    a, b = trained_with(first), trained_with(second)
-    told = {name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)}
-    known = {name: values for name, values in told.items() if not name.startswith(RAW)}
-    # A trainer's own word for a known setting ("lr") changes with it: that is one change.
-    if len(known) != 1 or any(values not in known.values() for name, values in told.items() if name not in known):
-        return None
-    (name,) = known
-    return None if None in known[name] else name
-
-
-def _raw(entrant: Entrant) -> dict[str, str]:
-    """Scalar settings of the log that curvelab has no name for, without those that name the run, as texts."""
-    found: dict[str, str] = {}
-    for values in entrant.run.raw_config.values():
-        for name, value in values.items():
-            left_out = name in KNOWN or (_VOLATILE.search(name) and not _TELLING.match(name))
-            if not left_out and isinstance(value, bool | int | float | str):
-                found.setdefault(name, _comparable(value))
     return found
 
 
-def _comparable(value: Any) -> str:
-    """Values that mean the same are the same text: 1 and 1.0, lists in any order."""
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, int | float):
-        return f"{float(value):.10g}"
-    if isinstance(value, list | tuple | set):
-        return str(sorted(map(str, value)))
-    return str(value)
+def _experiment(one: Entrant) -> tuple[Any, ...]:
+    return one.run.planned_steps, *sorted(one.told.comparable.items())
+
+
+def _siblings(one: Entrant, group: Sequence[Entrant]) -> bool:
+    seeds = [other.seed for other in group]
+    if one.seed is None or None in seeds or one.seed in seeds or not one.told.known:
+        return False
+    return not changes(one.told, group[0].told)
+
+
+def replicates(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
+    """Runs of equal told settings and of seeds that are not told: only where enough is told to call them one experiment.
+
+    Two of one seed differ in something that was not logged, which may be what is to be judged.
+    """
+    groups: dict[tuple[Any, ...], list[Entrant]] = {}
+    for one in entrants:
+        if one.told.replicable and one.seed is None:
+            groups.setdefault(_experiment(one), []).append(one)
+    return list(groups.values())
+
+
+def differing(first: Entrant, second: Entrant) -> list[Change]:
+    """The settings that differ between two runs, as trained: what both tell first."""
+    return changes(first.told, second.told)
+
+
+def one_change(first: Entrant, second: Entrant) -> Change | None:
+    """The one known setting in which two runs differ, when everything else that was logged is the same; else None.
+
+    What was read off the curves counts not: how often they were logged moves it.
+    """
+    found = changes(first.told, second.told)
+    return found[0] if len(found) == 1 and found[0].known and not found[0].inferred else None

@@ -1,4 +1,4 @@
-"""What goes with a setting: pairs of settings that differ in one only, and rank correlations over many."""
+"""What came with one setting alone: pairs that differ in nothing else, and a trend where it has many values."""
 
 from __future__ import annotations
 
@@ -11,99 +11,112 @@ import numpy as np
 
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.differences import one_change
-from curvelab.comparing.ranking import Noise, Unit
-from curvelab.knowledge.setting_names import KNOWN, LOGGING
-from curvelab.model.comparison import Association, Effect
+from curvelab.comparing.noise import LEVEL, Noise
+from curvelab.comparing.ranking import Unit
+from curvelab.comparing.told import comparable, number, shown
+from curvelab.model.verdicts import Effect
 
 MOST = 12
 MOST_PAIRED = 60  # units among which pairs are looked for: their number grows with the square
-ENOUGH = 8  # units without which no rank correlation is worth a word (judgement)
-FIELLER = 1.06  # variance of Fisher's z of a rank correlation, times n - 3 (Fieller, Hartley and Pearson 1957)
-Z95 = 1.959964
-NO_TREATMENT = frozenset((*LOGGING, "seed", "data_seed", "dataloader_num_workers"))
+FEW_VALUES = 3  # of a setting that are held against each other one by one; more of them make a trend
+WIDE = 5.0  # times the least value that the largest is for the trend to be over the logarithm
+
+Pair = tuple[Unit, Unit, Any, Any]
 
 
 def effects(units: Sequence[Unit], choice: Choice, noise: Noise) -> tuple[Effect, ...]:
-    """The effect of each change of one setting, over all pairs of units that differ in nothing else that was logged."""
-    found: dict[tuple[str, str, str], list[tuple[Unit, Unit, Any, Any]]] = {}
+    """The effect of each change of one setting, over all groups that differ in nothing else that was logged.
+
+    The intervals hold for all of them together: the largest of many is large by chance.
+    """
+    by_setting: dict[str, list[Pair]] = {}
     for a, b in combinations([one for one in units if one.values][:MOST_PAIRED], 2):
-        name = one_change(a.members[0], b.members[0])
-        if name is not None:
-            one, other = a.members[0].facts.setting(name), b.members[0].facts.setting(name)
-            low, high = (a, b) if _sorts_first(one, other) else (b, a)
-            values = (one, other) if low is a else (other, one)
-            found.setdefault((name, str(values[0]), str(values[1])), []).append((low, high, *values))
-    told = [_effect(name, pairs, choice, noise) for (name, _, _), pairs in found.items()]
+        change = one_change(a.members[0], b.members[0])
+        if change is not None:
+            first, second = change.values
+            pair = (a, b, first, second) if _sorts_first(first, second) else (b, a, second, first)
+            by_setting.setdefault(change.name, []).append(pair)
+    steps: list[tuple[str, list[Pair]]] = []
+    told: list[Effect] = []
+    for name, pairs in by_setting.items():
+        values = {comparable(value) for *_, one, other in pairs for value in (one, other)}
+        if len(values) > FEW_VALUES:
+            told += _over_many(name, pairs, len(values), choice, noise)
+            continue
+        same: dict[tuple[str, str], list[Pair]] = {}
+        for pair in pairs:
+            same.setdefault((comparable(pair[2]), comparable(pair[3])), []).append(pair)
+        steps += [(name, group) for group in same.values()]
+    told += [_effect(name, pairs, len(steps), choice, noise) for name, pairs in steps]
     return tuple(sorted(told, key=lambda one: -abs(one.change) / max(one.high - one.low, 1e-12))[:MOST])
 
 
-def _effect(name: str, pairs: Sequence[tuple[Unit, Unit, Any, Any]], choice: Choice, noise: Noise) -> Effect:
+def _effect(name: str, pairs: Sequence[Pair], tested: int, choice: Choice, noise: Noise) -> Effect:
     changes = np.array([after.mean - before.mean for before, after, _, _ in pairs])
-    needed = [noise.of(before, after)[1] for before, after, _, _ in pairs]
+    needed = [noise.needed(before, after, pairs=tested) for before, after, _, _ in pairs]
     change = float(changes.mean())
     half = math.sqrt(sum(one**2 for one in needed)) / len(pairs)
     if len(pairs) > 2:  # how differently the pairs answered counts as well
         half = max(half, 2 * float(changes.std(ddof=1)) / math.sqrt(len(pairs)))
     _, _, from_, to = pairs[0]
-    low, high = change - half, change + half
     runs = len({one.id for before, after, _, _ in pairs for one in (*before.members, *after.members)})
-    verb = "went up" if change > 0 else "went down"
-    sure = "" if low > 0 or high < 0 else ", which may be nothing"
     count = "one pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
+    together = f" for all {tested} together" if tested > 1 else ""
     sentence = (
-        f"{name} {_shown(from_)} → {_shown(to)}: {choice.metric} {verb} by {abs(change):.3g} "
-        f"(95 %: {low:+.3g} to {high:+.3g}, from the {noise.origin}; {count}, {runs} runs){sure}"
+        f"{name} {_shown(from_)} → {_shown(to)}: {choice.metric} {_went(change)} "
+        f"(95 %{together}: {change - half:+.3g} to {change + half:+.3g}, from the {noise.origin}; {count}, {runs} runs){_sure(change, half)}"
     )
-    return Effect(setting=name, from_=from_, to=to, change=change, low=low, high=high, pairs=len(pairs), runs=runs, sentence=sentence)
+    return Effect(
+        setting=name, from_=from_, to=to, change=change, low=change - half, high=change + half, pairs=len(pairs), runs=runs, sentence=sentence
+    )
 
 
-def associations(units: Sequence[Unit], choice: Choice) -> tuple[Association, ...]:
-    """Rank correlation of every numeric setting with the metric; empty for fewer than ENOUGH units."""
-    ranked = [one for one in units if one.values]
-    if len(ranked) < ENOUGH:
-        return ()
-    from scipy.stats import false_discovery_control, spearmanr
+def _over_many(name: str, pairs: Sequence[Pair], values: int, choice: Choice, noise: Noise) -> list[Effect]:
+    """A line through the groups that differ in this setting only; nothing where its values have no order."""
+    units = {unit.number: (unit, number(value)) for a, b, one, other in pairs for unit, value in ((a, one), (b, other))}
+    points = [(value, unit) for unit, value in units.values() if value is not None]
+    if len(points) <= FEW_VALUES or len(points) < len(units):
+        return []
+    from scipy.stats import t
 
-    tested = []
-    for name in KNOWN:
-        if name in NO_TREATMENT:
-            continue
-        pairs = [(number, one.mean) for one in ranked if (number := _number(one.members[0].facts.setting(name))) is not None]
-        if len(pairs) >= ENOUGH and len({number for number, _ in pairs}) > 1 and len({value for _, value in pairs}) > 1:
-            x, y = np.array(pairs, dtype=np.float64).T
-            result = spearmanr(x, y)
-            tested.append((name, x, round(float(result.statistic), 6), float(result.pvalue)))
-    if not tested:
-        return ()
-    adjusted = false_discovery_control([p for *_, p in tested])
-    found = [_association(*one, float(q), choice) for one, q in zip(tested, adjusted, strict=True)]
-    return tuple(sorted(found, key=lambda one: -abs(one.rho))[:MOST])
-
-
-def _association(name: str, x: np.ndarray, rho: float, p: float, q: float, choice: Choice) -> Association:
-    n = len(x)
-    half = Z95 * math.sqrt(FIELLER / (n - 3))
-    centre = math.atanh(max(-0.999999, min(0.999999, rho)))
-    low, high = min(rho, math.tanh(centre - half)), max(rho, math.tanh(centre + half))
-    direction = "higher" if rho > 0 else "lower"
-    clear = "" if low > 0 or high < 0 else "; the interval holds zero"
+    points.sort(key=lambda point: (point[0], point[1].number))
+    raw = np.array([value for value, _ in points])
+    y = np.array([unit.mean for _, unit in points])
+    logarithmic = raw[0] > 0 and raw[-1] >= WIDE * raw[0]
+    x = np.log10(raw) if logarithmic else raw
+    x = (x - x[0]) / (x[-1] - x[0])
+    slope, level = np.polyfit(x, y, 1)
+    left = float(np.sum((y - level - slope * x) ** 2)) / (len(x) - 2)
+    own = float(np.mean([noise.sigma(a, b) ** 2 / 2 for a, b, *_ in pairs]))
+    half = float(t.ppf((1 + LEVEL) / 2, len(x) - 2)) * math.sqrt(max(left, own) / float(np.sum((x - x.mean()) ** 2)))
+    change, runs = float(slope), sum(len(unit.members) for _, unit in points)
     sentence = (
-        f"higher {name} goes with {direction} {choice.metric}: rho {rho:+.2f} (95 %: {low:+.2f} to {high:+.2f}), "
-        f"p {p:.2g}, {q:.2g} after the false discovery rate; {n} settings, {len(set(x.tolist()))} values{clear}"
+        f"{name} {_shown(points[0][0])} … {_shown(points[-1][0])} ({values} values): {choice.metric} {_went(change)} from one end to the "
+        f"other (a line{' over its logarithm' if logarithmic else ''}; 95 %: {change - half:+.3g} to {change + half:+.3g}; "
+        f"{runs} runs){_sure(change, half)}"
     )
-    return Association(
-        setting=name, rho=rho, low=low, high=high, p=p, q=q, count=n, values=len(set(x.tolist())), sentence=sentence
-    )
+    return [
+        Effect(
+            setting=name, from_=points[0][0], to=points[-1][0], change=change, low=change - half, high=change + half,
+            pairs=0, runs=runs, sentence=sentence,
+        )
+    ]  # fmt: skip
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, bool | int | float) and math.isfinite(value) else None
+def _went(change: float) -> str:
+    return f"went {'up' if change > 0 else 'down'} by {abs(change):.3g}"
 
 
-def _sorts_first(one: Any, other: Any) -> bool:
-    a, b = _number(one), _number(other)
-    return a <= b if a is not None and b is not None else str(one) <= str(other)
+def _sure(change: float, half: float) -> str:
+    return "" if abs(change) > half else ", which may be nothing"
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)[:60]
+    return "not told" if value is None else shown(value)
+
+
+def _sorts_first(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is None
+    a, b = number(one), number(other)
+    return a <= b if a is not None and b is not None else str(one) <= str(other)

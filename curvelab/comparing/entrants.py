@@ -9,6 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
+from curvelab.comparing.batches import samples_a_step, whole
+from curvelab.comparing.told import Told, told_by
 from curvelab.cost import fatal_step
 from curvelab.facts import Facts
 from curvelab.model.finding import SEVERITIES, Finding
@@ -46,13 +48,25 @@ class Entrant:
 
     @cached_property
     def batch(self) -> int | None:
-        """Samples of one optimizer step: batch x accumulation x devices (1 where the log does not say); None: not known."""
-        each = _whole(self.facts.setting("per_device_train_batch_size"))
-        if each is None:
-            return _whole(self.facts.setting("train_batch_size"))
-        steps = _whole(self.facts.setting("gradient_accumulation_steps")) or 1
-        devices = _whole(self.facts.setting("world_size")) or _whole(self.facts.setting("n_gpu")) or 1
-        return each * steps * devices
+        """Samples of one optimizer step, by the settings or by the log's own speeds; None: not known."""
+        return samples_a_step(self.facts)[0]
+
+    @cached_property
+    def batch_is_sure(self) -> bool:
+        """Whether `batch` counts accumulation: a bare trainer_state.json tells the samples of one device only."""
+        return samples_a_step(self.facts)[1]
+
+    @cached_property
+    def accumulation(self) -> int | None:
+        """Micro-batches of a step: as told, else what the measured batch holds of the told one; None: not known."""
+        steps = whole(self.facts.setting("gradient_accumulation_steps"))
+        each = whole(self.facts.setting("train_batch_size"))
+        return steps or (self.batch // each if each and self.batch and self.batch_is_sure else None)
+
+    @cached_property
+    def told(self) -> Told:
+        """The settings that make this run the experiment that it is."""
+        return told_by(self.facts, self.batch if self.batch_is_sure else None)
 
     @cached_property
     def seed(self) -> int | None:
@@ -66,13 +80,24 @@ class Entrant:
     @cached_property
     def failure(self) -> str:
         """Why this run has no place in a ranking, or an empty string: its weights were lost, or it did not get there."""
-        fatal = fatal_step(self.diagnosis.findings)
-        if fatal is not None:
-            patterns = [f.pattern for f in self.diagnosis.findings if f.start_step == fatal]
-            return f"{'became NaN' if 'non-finite' in patterns else 'diverged'} at step {fatal:,}"
+        if self.broke_at is not None:
+            patterns = [f.pattern for f in self.diagnosis.findings if f.start_step == self.broke_at]
+            return f"{'became NaN' if 'non-finite' in patterns else 'diverged'} at step {self.broke_at:,}"
         if self.pattern("abrupt-end") is not None and self.run.planned_steps:
             return f"ended at step {self.run.last_step or 0:,} of {self.run.planned_steps:,}"
         return "crashed" if self.run.state == "crashed" else ""
+
+    @cached_property
+    def broke_at(self) -> int | None:
+        """The step at which the weights were lost, or None."""
+        return fatal_step(self.diagnosis.findings)
+
+    @cached_property
+    def failed_at(self) -> int | None:
+        """The step at which the run failed: its weights were lost, or its log ends; None for a run that did not fail."""
+        if not self.failure:
+            return None
+        return self.broke_at if self.broke_at is not None else self.run.last_step
 
     @cached_property
     def key_findings(self) -> tuple[str, ...]:
@@ -87,11 +112,3 @@ def level_at_end(curve: Curve) -> tuple[float, Floats]:
     values = curve.value[-max(3, math.ceil(len(curve) / 10)) :]
     return (float(np.median(values)) if len(values) else math.nan), values
 
-
-
-
-def _whole(value: object) -> int | None:
-    """A setting as a whole number above 0, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 1:
-        return None
-    return int(value)

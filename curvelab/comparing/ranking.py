@@ -1,9 +1,7 @@
 """Which run is better, and whether the difference is more than noise.
 
 A run stands for the best value of its metric (the train loss for its level at the end, which noise cannot flatter). Runs
-of one setting with several seeds stand together for their mean. What two groups must differ by comes from the spread of
-the seeds where there are any (Student's t on the pooled spread), else from the noise of the curves themselves, which says
-nothing of what another seed would have done: that is said beside it.
+of one setting with several seeds stand together for their mean. What two groups must differ by: curvelab.comparing.noise.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os.path import commonprefix
 
@@ -20,16 +18,14 @@ import numpy as np
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.entrants import Entrant, level_at_end
 from curvelab.comparing.fairness import FEWEST
+from curvelab.comparing.noise import Noise
 from curvelab.deciding import eval_noise
-from curvelab.model.comparison import Lead
 from curvelab.model.log import Floats
+from curvelab.model.run import Curve
+from curvelab.model.verdicts import Lead
 from curvelab.signals.level import MEDIAN_COST, noise_of
 
-LEVEL = 0.95  # of the belief in a difference
-SIGMAS = 2.0  # two-sided 95 % of normal noise
-LEAST = 0.002  # of the level: differences below it are no more than rounding and order of sums (judgement)
 FEWEST_SETTLED = 6  # evals that tell their noise by second differences
-CLOSE = 1e-12
 _SEED_BEFORE = re.compile(r"[\W_]*(?<![A-Za-z])(s|seed)?[\W_]*$", re.I)  # what is left of "lr1-seed" once the numbers differ
 
 
@@ -41,6 +37,7 @@ class Value:
     step: int
     noise: float
     points: int
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,51 +58,29 @@ class Unit:
         return float(np.std([one.value for one in self.values], ddof=1)) if len(self.values) > 1 else None
 
     @cached_property
-    def name(self) -> str:
+    def stem(self) -> str:
+        """What the names of its runs have in common but for the seed."""
         names = [one.name for one in self.members]
-        if len(names) == 1:
-            return names[0]
-        shared = _SEED_BEFORE.sub("", commonprefix(names)) or names[0]  # noqa: RUF071 - names, not paths
-        return f"{shared} ({len(names)} seeds)"
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What one value is uncertain by: `seeds` is the pooled spread of seeds with its degrees of freedom, or None."""
-
-    seeds: float | None
-    freedom: int
+        return names[0] if len(names) == 1 else _SEED_BEFORE.sub("", commonprefix(names)) or names[0]  # noqa: RUF071 - names, not paths
 
     @property
-    def origin(self) -> str:
-        return "seed noise" if self.seeds is not None else "noise of the curves"
+    def name(self) -> str:
+        return self.stem if len(self.members) == 1 else f"{self.stem} ({len(self.members)} seeds)"
 
-    def of(self, a: Unit, b: Unit) -> tuple[float, float]:
-        """(one sigma of the difference of two units' means, the difference needed to believe it)."""
-        least = LEAST * max(abs(a.mean), abs(b.mean))
-        if self.seeds is not None:
-            from scipy.stats import t
-
-            sigma = max(self.seeds * math.sqrt(1 / len(a.values) + 1 / len(b.values)), CLOSE)
-            return sigma, max(least, sigma * float(t.ppf((1 + LEVEL) / 2, self.freedom)))
-        parts = [float(np.mean([v.noise for v in one.values])) / math.sqrt(len(one.values)) for one in (a, b)]
-        sigma = max(math.hypot(*parts), least / SIGMAS, CLOSE)
-        return sigma, SIGMAS * sigma
-
-
-def noise_among(units: Sequence[Unit]) -> Noise:
-    """The pooled spread of the seeds, where some setting has several; else that of the curves."""
-    several = [one for one in units if one.spread is not None]
-    freedom = sum(len(one.values) - 1 for one in several)
-    if not freedom:
-        return Noise(None, 0)
-    squares = sum((len(one.values) - 1) * (one.spread or 0.0) ** 2 for one in several)
-    return Noise(math.sqrt(squares / freedom), freedom)
+    @property
+    def ranked(self) -> tuple[Entrant, ...]:
+        """The members that have a value, in the order of `values`."""
+        return tuple(one for one in self.members if one.id in {value.run for value in self.values})
 
 
 def value_of(one: Entrant, choice: Choice) -> Value | None:
     """What a run stands for; None where it did not log the metric."""
-    curve = one.line(choice.metric)
+    value = value_in(one.line(choice.metric), choice)
+    return None if value is None else replace(value, run=one.id)
+
+
+def value_in(curve: Curve, choice: Choice) -> Value | None:
+    """What a curve of the metric stands for; None for an empty one."""
     if not len(curve):
         return None
     if choice.metric == "train/loss":
@@ -141,14 +116,29 @@ def unranked(one: Entrant, value: Value | None, choice: Choice, seeds: bool) -> 
 
 
 def ranks(units: Sequence[Unit], choice: Choice, noise: Noise) -> dict[int, int]:
-    """Unit number -> rank, 1 the best. A unit within the noise of the best of a rank shares that rank."""
+    """Unit number -> rank, 1 the best. A unit within the noise of the best of a rank shares that rank.
+
+    The first is held against the second as one pair, which is enough to call it the best however many there are (Gutmann
+    and Maymin 1987); every other step must hold among all pairs.
+    """
     found: dict[int, int] = {}
+    ordered = in_order(units, choice)
     head: Unit | None = None
-    for place, unit in enumerate(in_order(units, choice), start=1):
-        if head is None or choice.sign * (unit.mean - head.mean) >= noise.of(head, unit)[1]:
+    for place, unit in enumerate(ordered, start=1):
+        among = 2 if place == 2 else len(ordered)
+        if head is None or choice.sign * (unit.mean - head.mean) >= noise.needed(head, unit, among=among):
             head, rank = unit, place
         found[unit.number] = rank
     return found
+
+
+def leads(ordered: Sequence[Unit], choice: Choice, noise: Noise) -> tuple[Lead, ...]:
+    """How far the best is ahead of each other: where it is ahead of the second for sure, it is so of all."""
+    if len(ordered) < 2:
+        return ()
+    best, second, *rest = ordered
+    first = lead(best, second, choice, noise)
+    return first, *(lead(best, one, choice, noise, among=2 if first.real else len(ordered)) for one in rest)
 
 
 def in_order(units: Sequence[Unit], choice: Choice) -> list[Unit]:
@@ -156,10 +146,10 @@ def in_order(units: Sequence[Unit], choice: Choice) -> list[Unit]:
     return sorted((one for one in units if one.values), key=lambda one: choice.sign * one.mean)
 
 
-def lead(better: Unit, worse: Unit, choice: Choice, noise: Noise) -> Lead:
-    """How far one unit is ahead of another, in a sentence that says what the noise makes of it."""
+def lead(better: Unit, worse: Unit, choice: Choice, noise: Noise, *, among: int = 2, pairs: int = 1) -> Lead:
+    """How far one unit is ahead of another, in a sentence that says what the noise makes of it; see Noise.needed."""
     by = choice.sign * (worse.mean - better.mean)
-    sigma, needed = noise.of(better, worse)
+    sigma, needed = noise.sigma(better, worse), noise.needed(better, worse, among=among, pairs=pairs)
     real = by >= needed
     return Lead(
         better=better.name,

@@ -21,8 +21,10 @@ SPEEDS = {
 }
 
 
-def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | None, unit: str, options: Options) -> Row:
-    """One run of the table; `unit` is that of the throughput."""
+def row_of(
+    one: Entrant, group: int, rank: int | None, why: str, value: Value | None, unit: str, options: Options, common: float | None
+) -> Row:
+    """One run of the table; `unit` is that of the throughput, `common` the metric where all ranked runs were."""
     evals = one.facts.eval_loss
     best = int(np.argmin(evals.value)) if len(evals) else None
     metric = evals.metric if best is not None else None
@@ -55,6 +57,7 @@ def row_of(one: Entrant, group: int, rank: int | None, why: str, value: Value | 
         money=spent.money,
         wasted=None if one.diagnosis.wasted is None else one.diagnosis.wasted.share,
         findings=one.key_findings,
+        common=common,
     )
 
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.differences import differing
 from curvelab.comparing.entrants import Entrant
-from curvelab.comparing.fairness import scaled_by_accumulation
-from curvelab.comparing.ranking import Noise, Unit, ahead
-from curvelab.model.comparison import Baseline, Ranking
+from curvelab.comparing.identity import unclear_data
+from curvelab.comparing.noise import BETWEEN, Noise
+from curvelab.comparing.ranking import Unit, ahead
+from curvelab.comparing.told import listed, untold
+from curvelab.comparing.wording import names
+from curvelab.model.verdicts import Baseline, Ranking
 
 MOST_NAMED = 3
 
@@ -22,40 +25,63 @@ def answer(
     held: Baseline | None,
 ) -> str:
     """Which is better, is it real, and what changed."""
-    if ranking.refusals:
+    if not order:
         first = ranking.refusals[0]
         told = f"No ranking of these {len(entrants)} runs by {ranking.metric}: {first.text}. Fair instead: {first.alternative}."
+        apart = [one for one in ranking.classes if one.sentence and not one.ranked]
+        told += f" Among those that are comparable ({apart[0].label}): {apart[0].sentence}" if apart else ""
     elif len(order) == 1:
         told = f"All {len(entrants)} runs are seeds of one setting: {_spread(order[0], ranking)}."
     else:
-        told = _best(order, ranking, placed) + _why(order)
-    return told + _regressions(entrants, held)
+        told = best(order, ranking, placed) + why(order) + _shorter(order, ranking, placed) + _odd_ones(entrants, ranking)
+    return told + _regressions(held)
 
 
-def _best(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int]) -> str:
-    best, head = order[0], ranking.leads[0]
-    tied = [one for one in order[1:] if placed[one.number] == placed[best.number]]
-    reached = f"{ranking.metric} {best.mean:.4g}"
+def best(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int]) -> str:
+    """The best of some groups, or those that share its place."""
+    first, head = order[0], ranking.leads[0]
+    tied = [one for one in order[1:] if placed[one.number] == placed[first.number]]
+    reached = f"{ranking.metric} {first.mean:.4g}"
+    alone = ", one seed each" if all(len(one.values) == 1 for one in order) else ""
     if not tied:
         lead = ahead(head.by, head.noise, head.noise_from, than=order[1].name)
-        return f"{best.name} is the best of {len(order)}: {reached}, {lead}."
-    names = ", ".join(one.name for one in tied[:MOST_NAMED]) + (
-        f" and {len(tied) - MOST_NAMED} more" if len(tied) > MOST_NAMED else ""
-    )
+        return f"{first.name} is the best of {len(order)}{alone}: {reached}, {lead}."
     return (
-        f"No clear winner: {best.name} ({reached}) and {names} are within noise of each other; "
-        f"the lead of the first over the second is {head.by:.3g}, and {head.needed:.2g} would be needed."
+        f"No clear winner{f' ({alone[2:]})' if alone else ''}: {first.name} ({reached}) and {names([one.name for one in tied])} are within "
+        f"noise of each other; the lead of the first over the second is {head.by:.3g}, and {head.needed:.2g} would be needed."
     )
 
 
-def _why(order: Sequence[Unit]) -> str:
-    """The settings in which the first two differ."""
-    settings = differing(order[0].members[0], order[1].members[0])
-    if not settings:
-        return " No logged setting tells the first two apart."
-    left = len(settings) - MOST_NAMED
-    more = f" and {left} more {'setting' if left == 1 else 'settings'}" if left > 0 else ""
-    return f" They differ in {', '.join(settings[:MOST_NAMED])}{more}."
+def why(order: Sequence[Unit]) -> str:
+    """The settings in which the first two differ, with their values."""
+    one, two = order[0].members[0], order[1].members[0]
+    changes = differing(one, two)
+    if changes:
+        return f" They differ in {listed(changes)}."
+    alone = untold(one.told, two.told)
+    if alone:
+        return f" {alone} settings are told by the log of one of the first two only."
+    return " No logged setting tells the first two apart."
+
+
+def _shorter(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int]) -> str:
+    """What the runs of other lengths were at the last place that all reached."""
+    held = ranking.common
+    if held is None:
+        return ""
+    first, tied = order[0].number, placed[order[0].number] == placed[order[1].number]
+    doubt = "" if tied or (held.lead.real and held.order[0] == first) else ": the longer training may be all there is to it"
+    doubt = ": there the order is another" if held.lead.real and held.order[0] != first else doubt
+    return f" That is for {ranking.budget}; {held.sentence}{doubt}."
+
+
+def _odd_ones(entrants: Sequence[Entrant], ranking: Ranking) -> str:
+    ranked = next((one for one in ranking.classes if one.ranked), None)
+    if ranked is None:
+        return ""
+    odd = [one.name for one in entrants if one.id not in ranked.runs]
+    kinds = ", ".join(dict.fromkeys(one.kind.replace("-", " ") for one in ranking.refusals))
+    return f" Not comparable with these: {names(odd)} ({kinds})."
 
 
 def _spread(unit: Unit, ranking: Ranking) -> str:
@@ -63,31 +89,43 @@ def _spread(unit: Unit, ranking: Ranking) -> str:
     return f"{ranking.metric} {unit.mean:.4g}{spread}"
 
 
-def _regressions(entrants: Sequence[Entrant], held: Baseline | None) -> str:
+def _regressions(held: Baseline | None) -> str:
     if held is None:
         return ""
-    names = {one.id: one.name for one in entrants}
-    base = names[held.run]
-    if not held.regressed:
-        unknown = sum(one.against == "not-comparable" for one in held.standings)
-        if unknown:
-            return f" Against the baseline {base}, {unknown} of {len(held.standings)} runs cannot be judged."
-        return f" Against the baseline {base}, no run is worse beyond the noise."
-    told = ", ".join(names[one] for one in held.regressed[:MOST_NAMED])
-    more = f" and {len(held.regressed) - MOST_NAMED} more" if len(held.regressed) > MOST_NAMED else ""
-    return f" Worse than the baseline {base}: {told}{more}."
+    if held.unjudged:
+        return f" Nothing can be held against the baseline ({held.unjudged})."
+    unknown = [one.name for one in held.standings if one.against == "not-comparable"]
+    some = f" {len(unknown)} of {len(held.standings)} cannot be judged ({names(unknown)})." if unknown else ""
+    worse = [one.name for one in held.standings if one.against in ("worse", "failed")]
+    if worse:
+        return f" Worse than the baseline {held.name}: {names(worse)}.{some}"
+    if len(unknown) == len(held.standings):
+        return f" Against the baseline {held.name}:{some}"
+    return f" Against the baseline {held.name}, none is worse beyond the noise.{some}"
 
 
 def caveats(
-    entrants: Sequence[Entrant], choice: Choice, units: Sequence[Unit], noise: Noise, whys: Mapping[str, str], refused: bool
+    entrants: Sequence[Entrant],
+    choice: Choice,
+    units: Sequence[Unit],
+    noise: Noise,
+    whys: Mapping[str, str],
+    refused: bool,
+    summed: Sequence[Entrant],
+    budget: str,
+    varied: Sequence[str],
 ) -> tuple[str, ...]:
     """What to keep in mind, each in one sentence."""
-    told = [choice.warning] if choice.warning else []
-    if not refused and noise.seeds is None:
+    told = [choice.warning] if choice.warning and not refused else []
+    levels = [one.mean for one in units if one.values]
+    if not refused and noise.seeds is None and levels:
+        between = noise.between(sum(levels) / len(levels))
+        source = "as runs of equal settings spread" if between == noise.equals else f"{100 * BETWEEN:g} % of the level, as is usual"
         told.append(
-            "one seed of each setting: the noise is that of the curves, and another seed may move a result by more than that"
+            f"one seed of each setting: what another seed would have done is not known; a standard deviation of {between:.2g} is taken "
+            f"for it ({source}), beside the noise of the curves. Two or three seeds of the best two settings would tell"
         )
-    elif not refused:
+    elif not refused and noise.seeds is not None:
         told.append(
             f"the seed noise is {noise.seeds:.3g}, one standard deviation of one run, from {noise.freedom + _several(units)} runs "
             f"of {_several(units)} {'setting' if _several(units) == 1 else 'settings'}"
@@ -102,16 +140,26 @@ def caveats(
             told.append(f"from {min(counts)} to {max(counts)} evals a run: the best of more evals is a little better by luck alone")
     told += [
         f"train/loss of {one.name} is a sum over its accumulation steps: its train loss is not comparable"
-        for one in scaled_by_accumulation(entrants)[:3]
+        for one in summed[:MOST_NAMED]
         if choice.metric != "train/loss"
     ]
     kinds = {kind for one in entrants if (kind := one.facts.setting("model_type")) is not None}
     if not refused and len(kinds) > 1:
         told.append(f"models of different kinds ({', '.join(sorted(map(str, kinds))[:4])}) with vocabularies of one size: taken to be one")
-    lengths = sorted({one.run.last_step or 0 for one in entrants if not whys[one.id]})
-    if len(lengths) > 1 and lengths[-1] > 1.5 * max(1, lengths[0]):
-        told.append(f"the runs are of different lengths (from {lengths[0]:,} to {lengths[-1]:,} steps)")
-    return tuple(told)
+    data = unclear_data(entrants) if not refused and choice.metric.startswith(("eval/", "test/")) else []
+    told += [f"trained on different data ({names(data)}), and no log names its eval set: it is taken to be one"] if data else []
+    told += [f"the ranking is for {budget}"] if budget.startswith("whole") and not refused else []
+    told += [f"not counted, each value has too few runs: {', '.join(varied)}"] if varied else []
+    told += _unseen(entrants)
+    return tuple(one[0].upper() + one[1:] if one.split(" ")[0].isalpha() else one for one in told)
+
+
+def _unseen(entrants: Sequence[Entrant]) -> list[str]:
+    """Runs that tell so little that their settings cannot be held against those of the others."""
+    most = max(len(one.told.known) for one in entrants)
+    much = frozenset(file for one in entrants if 2 * len(one.told.known) >= most for file in one.told.files)
+    few = [one.name for one in entrants if 2 * len(one.told.known) < most and not one.told.files & much]
+    return [f"the logs of {names(few)} tell few settings: in what else these runs differ is not known"] if few else []
 
 
 def _several(units: Sequence[Unit]) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 
 from curvelab.comparing.axes import Place
 from curvelab.comparing.entrants import Entrant
-from curvelab.model.comparison import Aligned, AxisName
+from curvelab.model.comparison import Aligned
+from curvelab.model.verdicts import AxisName
 from curvelab.signals.thinning import min_max_rows
 
 ALL_POINTS = 60_000  # of one metric over all runs

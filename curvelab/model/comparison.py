@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from curvelab.model.result import SCHEMA, Diagnosis
 from curvelab.model.strict_json import strict
+from curvelab.model.verdicts import Association, AxisName, Baseline, Effect, Parting, Ranking
 
 if TYPE_CHECKING:
     import pandas as pd
 
-AxisName = Literal["step", "epoch", "tokens", "samples", "time"]
 AXES: tuple[AxisName, ...] = ("step", "epoch", "tokens", "samples", "time")
-Goal = Literal["min", "max"]
-Against = Literal["better", "worse", "within-noise", "failed", "not-comparable"]
+
+
+FLOATS = (
+    "value", "best", "last", "perplexity", "train_loss", "throughput", "seconds", "gpu_hours", "money", "wasted", "common",
+)  # fmt: skip
+COUNTS = ("rank", "steps", "value_step", "best_step", "last_step")
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     train_loss             level of the last tenth of the train loss
     throughput             `throughput_unit` a second, the median of the run
     seconds, gpu_hours, money   of the whole run
+    common                 the metric that ranks, at the last place that all ranked runs reached (see Common)
     wasted                 share of the steps after the last useful one (0..1)
     findings               key findings: patterns at warning or critical, the one that names the run first
     """
@@ -65,13 +70,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     money: float | None
     wasted: float | None
     findings: tuple[str, ...]
+    common: float | None = None
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting that is not the same in all runs: value by run id, for the runs whose log knows it."""
+    """A setting that is not the same in all runs: value by run id, for the runs whose log tells it.
+
+    inferred   ids of the runs whose value was read off the curves
+    """
 
     setting: str
     values: dict[str, Any]
+    inferred: tuple[str, ...] = ()
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,114 +100,6 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     spread: float | None
     low: float | None
     high: float | None
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why these runs must not be ranked by this metric, and what would be fair."""
-
-    kind: str
-    text: str
-    alternative: str
-    runs: tuple[str, ...] = ()
-
-
-class Lead(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one group (or run) is ahead of another: `by` > 0 is better, `noise` is one sigma of that difference.
-
-    needed   the difference from which on it is believed to be real, at 95 %
-    real     whether `by` reaches it
-    """
-
-    better: str
-    worse: str
-    by: float
-    noise: float
-    needed: float
-    noise_from: str
-    real: bool
-    sentence: str
-
-
-class Ranking(msgspec.Struct, frozen=True, kw_only=True):
-    """Which run is better. `order`: group numbers, the best first; empty where the ranking is refused."""
-
-    metric: str
-    goal: Goal
-    reason: str
-    noise_from: str
-    order: tuple[int, ...]
-    leads: tuple[Lead, ...]
-    refusals: tuple[Refusal, ...]
-
-
-class Parting(msgspec.Struct, frozen=True, kw_only=True):
-    """Where two runs part: the first place on the axis from which on they stay apart by more than their noise.
-
-    at, steps      place on the axis, and the step of each of the two runs there; None: they do not part
-    gap, noise     second minus first there, and one sigma of it
-    settings       those that differ between the two
-    """
-
-    runs: tuple[str, str]
-    metric: str
-    axis: AxisName
-    at: float | None
-    steps: tuple[int, int] | None
-    gap: float | None
-    noise: float
-    settings: tuple[str, ...]
-    sentence: str
-
-
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What came with changing one setting and nothing else that was logged.
-
-    change, low, high   of the metric, with its 95 % interval; pairs: how many pairs of groups it is the mean of
-    """
-
-    setting: str
-    from_: Any = msgspec.field(name="from")
-    to: Any
-    change: float
-    low: float
-    high: float
-    pairs: int
-    runs: int
-    sentence: str
-
-
-class Association(msgspec.Struct, frozen=True, kw_only=True):
-    """Spearman's rank correlation of a setting with the metric over `count` groups: no cause is claimed.
-
-    low, high   95 % interval (Fisher's z with Fieller's variance); p; q: p after the false discovery rate of all tested
-    """
-
-    setting: str
-    rho: float
-    low: float
-    high: float
-    p: float
-    q: float
-    count: int
-    values: int
-    sentence: str
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """One run against the baseline: `change` is its value minus the baseline's."""
-
-    run: str
-    against: Against
-    change: float | None
-    sentence: str
-
-
-class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """Each other run against one of them. `regressed`: ids of the runs that are worse beyond the noise, or failed."""
-
-    run: str
-    standings: tuple[Standing, ...]
-    regressed: tuple[str, ...]
 
 
 class Aligned(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,8 +162,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> bool:
-        """Whether the runs must not be ranked (see `ranking.refusals`)."""
-        return bool(self.ranking.refusals)
+        """Whether there is no ranking (see `ranking.refusals`); with an order the refusals keep only some runs out of it."""
+        return bool(self.ranking.refusals) and not self.ranking.order
 
     @property
     def names(self) -> dict[str, str]:
@@ -270,20 +172,35 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a run, indexed by name: the columns of Row."""
+        """One row a run, indexed by name: the columns of Row, the mean and spread of its group, and with a baseline its standing.
+
+        Numbers that are not known are NaN; counts (rank, steps) that are not known are NA.
+        """
         import pandas as pd
 
         columns = Row.__struct_fields__
         rows = [[getattr(row, name) for name in columns] for row in self.rows]
-        return pd.DataFrame(rows, columns=pd.Index(columns)).set_index("name")
+        table = pd.DataFrame(rows, columns=pd.Index(columns)).set_index("name")
+        table = table.astype(dict.fromkeys(FLOATS, "float64") | dict.fromkeys(COUNTS, "Int64"))
+        groups = {group.number: group for group in self.groups}
+        table["group_name"] = [groups[row.group].name for row in self.rows]
+        for column in ("mean", "spread"):
+            values = [getattr(groups[row.group], column) for row in self.rows]
+            table[f"group_{column}"] = pd.Series(values, index=table.index, dtype="float64")
+        if self.baseline is not None:
+            held = [self.baseline.of(row.run) for row in self.rows]
+            table["against"] = ["baseline" if one is None else one.against for one in held]
+            table["change"] = pd.Series([None if one is None else one.change for one in held], index=table.index, dtype="float64")
+        return table
 
     @property
     def settings(self) -> pd.DataFrame:
-        """Only the settings that differ: one row a run, one column a setting; None where a log does not say."""
+        """Only the settings that differ: one row a run, one column a setting; numbers as numbers, NaN or None where not told."""
         import pandas as pd
 
-        columns = {one.setting: [one.values.get(row.run) for row in self.rows] for one in self.differences}
-        return pd.DataFrame(columns, index=pd.Index([row.name for row in self.rows], name="name"), dtype=object)
+        index = pd.Index([row.name for row in self.rows], name="name")
+        columns = {one.setting: _column([one.values.get(row.run) for row in self.rows], index) for one in self.differences}
+        return pd.DataFrame(columns, index=index)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -300,3 +217,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.rows)} runs: {self.sentence}>"
+
+
+def _column(values: list[Any], index: pd.Index) -> pd.Series:
+    """Numbers as float64 (as int64 where all are known and whole), booleans as bool, anything else as it is."""
+    import pandas as pd
+
+    told = [value for value in values if value is not None]
+    if told and all(isinstance(value, bool) for value in told):
+        return pd.Series(values, index=index, dtype="bool" if len(told) == len(values) else "boolean")
+    if told and all(isinstance(value, int | float) and not isinstance(value, bool) for value in told):
+        whole = len(told) == len(values) and all(isinstance(value, int) and abs(value) < 2**63 for value in told)
+        return pd.Series(values, index=index, dtype="int64" if whole else "float64")
+    return pd.Series(values, index=index, dtype=object)

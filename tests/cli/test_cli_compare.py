@@ -65,7 +65,7 @@ def test_the_page_may_have_a_name_or_a_folder_of_its_own(call, pair, tmp_path):
 def test_text_and_markdown_have_the_answer_the_table_and_what_differs(call, pair, format_):
     answer = call("compare", "--format", format_, *pair)
     assert answer.code == 0
-    assert "good is the best of 2: eval/loss 1.6" in answer.out
+    assert "good is the best of 2, one seed each: eval/loss 1.6" in answer.out
     assert "Best eval loss" in answer.out
     assert "Where they part" in answer.out
     call("compare", "--format", format_, *pair, "-o", "told")
@@ -92,8 +92,8 @@ def test_a_baseline_that_cannot_be_held_against_is_not_passed_over_in_silence(ca
     few = write_state("few", falling(1.5)[:7], max_steps=35, global_step=35)
     other = write_state("other", falling(1.6), max_steps=300, global_step=300)
     answer = call("compare", "--format", "md", few, other, "--baseline", "few", "--fail-on", "regression")
-    assert answer.code == 0
-    assert "1 of 1 runs cannot be judged (other)" in answer.err
+    assert answer.code == 1
+    assert "the baseline cannot be judged (few: logged eval/loss too seldom)" in answer.err
 
 
 def test_fail_on_a_severity_looks_at_the_findings(call, pair, broken):
@@ -140,3 +140,44 @@ def test_a_postmortem_of_several_runs_names_this_command_once(call, pair):
     assert "curvelab compare" in call("postmortem", *pair).err
     assert "curvelab compare" not in call("postmortem", pair[0]).err
     assert call("postmortem", "--format", "json", *pair).err == ""
+
+
+def test_a_gate_that_can_judge_no_run_is_closed(call, write_state):
+    good = write_state("good", falling(1.5), max_steps=300, global_step=300)
+    few = [write_state(name, falling(1.5)[:7], max_steps=35, global_step=35) for name in ("few", "fewer")]
+    answer = call("compare", "--format", "md", good, *few, "--baseline", "good", "--fail-on", "regression")
+    assert answer.code == 1
+    assert "no run can be judged (few and fewer:" in answer.err
+    assert "nothing was checked" in answer.err
+
+
+def test_a_gate_names_the_runs_that_it_cannot_judge(call, pair, write_state):
+    few = write_state("few", falling(1.5)[:7], max_steps=35, global_step=35)
+    answer = call("compare", "--format", "md", *pair, few, "--baseline", "worse", "--fail-on", "regression")
+    assert answer.code == 0
+    assert "1 of 2 cannot be judged (few)" in answer.err
+
+
+def test_the_options_may_stand_in_the_settings_file(call, pair, tmp_path):
+    (tmp_path / "curvelab.toml").write_text('[compare]\nrank-by = "train/loss"\nalign = "epoch"\nbaseline = "good"\n')
+    told = call("compare", "--format", "json", *pair).json()["comparison"]
+    assert (told["ranking"]["metric"], told["axis"]["name"], told["baseline"]["name"]) == ("train/loss", "epoch", "good")
+    told = call("compare", "--format", "json", *pair, "--align", "step").json()["comparison"]
+    assert told["axis"]["name"] == "step"
+    assert call("compare", "--format", "md", *pair, "--fail-on", "regression").code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[compare]\nrank_by = "eval/loss"', 'compare has no setting "rank_by"; did you mean "rank-by"'),
+        ("[compare]\nbaseline = 3", "compare.baseline takes a text, not 3"),
+        ('compare = "main"', "compare takes a table"),
+        ('[compare]\nalign = "stepp"', 'did you mean "step"'),
+    ],
+)
+def test_wrong_options_in_the_settings_file_are_errors(call, pair, tmp_path, text, message):
+    (tmp_path / "curvelab.toml").write_text(text)
+    answer = call("compare", *pair)
+    assert answer.code == 2
+    assert message in answer.err

@@ -20,10 +20,10 @@ def kinds(comparison: Comparison) -> list[str]:
 
 def test_the_better_run_is_named_with_how_much_and_what_differs():
     told = curvelab.compare([made("a", 1.8), made("b", 2.1, learning_rate=1e-5)])
-    assert told.sentence.startswith("a is the best of 2: eval/loss 1.8")
+    assert told.sentence.startswith("a is the best of 2, one seed each: eval/loss 1.8")
     assert "better than b by 0.29" in told.sentence
-    assert "times the noise of the curves" in told.sentence
-    assert told.sentence.endswith("They differ in learning_rate.")
+    assert "times the noise to expect of another seed" in told.sentence
+    assert told.sentence.endswith("They differ in learning_rate 0.0001 against 1e-05.")
     assert [row.rank for row in told.rows] == [1, 2]
     assert told.ranking.leads[0].real
 
@@ -77,7 +77,7 @@ def test_a_run_that_became_nan_or_ended_early_has_no_rank():
     why = {row.name: row.unranked for row in told.rows}
     assert why["nan"].startswith("became NaN at step")
     assert "of 5,000" in why["cut"]
-    assert told.sentence.startswith("a is the best of 2")
+    assert told.sentence.startswith("a is the best of 2, one seed each")
     assert {row.name: row.rank for row in told.rows} == {"a": 1, "b": 2, "nan": None, "cut": None}
 
 
@@ -108,7 +108,7 @@ def test_the_axis_may_be_chosen_and_must_be_possible():
     [
         (made("b", vocab_size=32000), "other-vocabulary", "bits per byte"),
         (made("b", vocab_size=None, model_type="llama"), "other-vocabulary", "bits per byte"),
-        (made("b", label_smoothing_factor=0.1), None, ""),  # known in one log only
+        (made("b", label_smoothing_factor=0.1), None, ""),  # told in one log only
         (renamed(made("b"), "eval/loss", "eval/other/loss"), "other-eval-set", "one set"),
         (with_metric(made("b"), "eval/samples", [640.0] * 10), "other-eval-set", "one set"),
         (with_metric(made("b"), "train/reward", [0.1] * 50), "no-cross-entropy", "a reward or a task metric"),
@@ -183,7 +183,7 @@ def test_where_runs_part_is_found_with_the_settings_that_differ():
 def test_runs_that_do_not_part_are_said_so():
     (parting,) = curvelab.compare([made("a"), made("b", weight_decay=0.1)]).partings
     assert (parting.at, parting.steps) == (None, None)
-    assert "does not part beyond noise" in parting.sentence
+    assert "cannot be told from that of b: too noisy to see a gap below" in parting.sentence
 
 
 def test_settings_that_go_with_the_metric_are_told_with_counts_and_no_cause():
@@ -208,7 +208,7 @@ def test_a_baseline_divides_better_worse_noise_and_failed():
         "same": "within-noise", "worse": "worse", "better": "better", "nan": "failed",
     }  # fmt: skip
     assert told.baseline.regressed == ("worse", "nan")
-    assert "Worse than the baseline base: worse, nan." in told.sentence
+    assert "Worse than the baseline base: worse and nan." in told.sentence
     with pytest.raises(curvelab.UsageError, match='is none of the runs; did you mean "better"'):
         curvelab.compare([made("base"), made("better")], baseline="beter")
 

@@ -8,7 +8,8 @@ from comparing.made import made
 
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.entrants import Entrant
-from curvelab.comparing.ranking import Noise, Unit, Value, in_order, lead, noise_among, value_of
+from curvelab.comparing.noise import Noise, noise_among
+from curvelab.comparing.ranking import Unit, Value, in_order, lead, ranks, value_of
 from curvelab.diagnosis import diagnose
 from curvelab.facts import Facts
 from curvelab.model.run import Curve
@@ -68,3 +69,41 @@ def test_equal_settings_are_told_apart_in_one_of_twenty_by_their_seeds(seeds, an
         return [Unit(i, (anyone,), tuple(Value(2 + rng.normal(0, 0.05), 1, 0.01, 9) for _ in range(seeds))) for i in (0, 1)]
 
     assert told_apart(pairs, noise_among) <= 0.09
+
+
+def curves(anyone, rng, count: int, moved: float, better: float = 0.0) -> list[Unit]:
+    """Units of one seed each at a level of 2, moved by their seeds; the first is better by so much."""
+    fall = np.exp(-6 * np.arange(1, 21) / 20)
+    floors = 2 + rng.normal(0, moved, count) - better * (np.arange(count) == 0)
+    return [with_evals(anyone, floor + fall + rng.normal(0, 0.004, 20)) for floor in floors]
+
+
+@pytest.mark.parametrize("moved", [0.006, 0.01])  # 0.3 % and 0.5 % of the level
+def test_one_seed_each_is_seldom_told_apart_though_seeds_move_the_whole_curve(moved, anyone):
+    assert told_apart(lambda rng: curves(anyone, rng, 2, moved), noise_among_curves) <= 0.07
+
+
+@pytest.mark.parametrize("count", [3, 10, 40])
+def test_a_ranking_of_equal_runs_seldom_holds_two_ranks(count, anyone):
+    rng = np.random.default_rng(0)
+    trials = 60
+    split = [len(set(ranks(curves(anyone, rng, count, 0.01), CHOICE, Noise(None, 0)).values())) > 1 for _ in range(trials)]
+    assert sum(split) / trials <= 0.1
+
+
+def test_six_standard_deviations_are_seen_with_one_seed_each(anyone):
+    assert told_apart(lambda rng: curves(anyone, rng, 2, 0.01, better=0.065), noise_among_curves) >= 0.95
+
+
+def noise_among_curves(units: list[Unit]) -> Noise:
+    return Noise(None, 0)
+
+
+def test_one_pair_of_seeds_among_many_settings_does_not_hide_all_differences(anyone):
+    def unit(number: int, *values: float) -> Unit:
+        return Unit(number, (anyone,), tuple(Value(one, 1, 0.004, 9) for one in values))
+
+    units = [unit(0, 2.0, 2.01), unit(1, 2.2), unit(2, 2.5)]
+    assert ranks(units, CHOICE, noise_among(units)) == {0: 1, 1: 2, 2: 3}
+    wide = [unit(0, 2.0, 2.2), unit(1, 2.3), unit(2, 3.5)]
+    assert ranks(wide, CHOICE, noise_among(wide)) == {0: 1, 1: 1, 2: 3}

@@ -50,6 +50,14 @@ def thirty() -> Comparison:
     return several(30)
 
 
+@pytest.fixture(scope="module")
+def odd() -> Comparison:
+    """Twelve runs of a sweep and two of another vocabulary, with groups of settings that only some logs tell."""
+    rng = np.random.default_rng(1)
+    runs = [made(f"sweep-{i}", 1.8 + rng.normal(0, 0.05), learning_rate=1e-4 * (1 + i), weight_decay=0.01 * (i % 5 + 1)) for i in range(12)]
+    return curvelab.compare([*runs, *(made(f"odd-{i}", 1.5, vocab_size=9, learning_rate=1e-4 * (1 + i)) for i in range(2))], baseline="sweep-1")
+
+
 def hostile(text: str) -> Comparison:
     """Runs whose names and settings hold a text that means harm."""
     runs = [replace(made("a", optim=text), name=text), replace(made("b", 2.2, optim="sgd"), name=text + "2")]
@@ -100,6 +108,17 @@ def test_a_refusal_stands_before_the_curves():
     assert "bits per byte" in text
 
 
+def test_the_comparable_rest_is_ranked_on_the_page_and_the_odd_runs_are_named(odd):
+    text = page(odd)
+    assert "Why not all runs are ranked" in text
+    assert "must not be ranked" not in text
+    assert "curvelab compare runs/odd-0 runs/odd-1" in text
+    assert text.count('<svg class="dots"') == 2
+    assert page(Comparison.from_json(odd.to_json())) == text
+    assert "Why not all runs are ranked" in plain(odd, 100)
+    assert "Why not all runs are ranked" in markdown(odd)
+
+
 def test_only_the_script_of_the_page_may_run(three):
     text = page(three)
     (script,) = re.findall(r"<script>(.*?)</script>", text, flags=re.S)
@@ -145,7 +164,7 @@ def opened(browser: Browser, text: str, folder: Path, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1100])
-@pytest.mark.parametrize("name", ["three", "thirty"])
+@pytest.mark.parametrize("name", ["three", "thirty", "odd"])
 def test_a_page_fetches_nothing_logs_no_error_and_fits_the_view(name, width, browser, request, tmp_path):
     opened(browser, page(request.getfixturevalue(name)), tmp_path, width)
 

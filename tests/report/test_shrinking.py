@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from curvelab.report.shrinking import small_script, used_style
 
 from curvelab.report.page import index, page
+from curvelab.report.shrinking import small_script, used_style
 
 from . import diagnoses as made
 

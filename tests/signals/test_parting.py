@@ -43,3 +43,19 @@ def test_other_intervals_of_logging_are_laid_on_each_other():
     assert found is not None
     assert found.at is not None
     assert 45 <= found.at <= 72
+
+
+def test_few_places_are_searched_more_boldly_and_still_hardly_ever_in_vain():
+    rng = np.random.default_rng(0)
+    x = np.arange(20) * 50.0
+    level = 2 + 5 * np.exp(-np.sqrt(x / 60))
+    false = [fork_of(x, level + rng.normal(0, 0.02, 20), x, level + rng.normal(0, 0.02, 20)).at is not None for _ in range(200)]
+    assert sum(false) <= 4
+
+
+def test_an_equal_beginning_is_named_to_its_last_place():
+    x = np.arange(60.0)
+    y = 2 + np.random.default_rng(0).normal(0, 0.05, 60)
+    found = fork_of(x, y, x, np.where(x > 30, y + 0.5, y))
+    assert (found.identical, found.at is not None and found.at > 25) == (30.0, True)
+    assert fork_of(x, y, x, y).identical == 59.0

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from curvelab.model.comparison import Comparison, Row, Standing
+from curvelab.comparing.wording import names
+from curvelab.model.comparison import Comparison, Difference, Row
 from curvelab.model.finding import SEVERITIES, Severity
 from curvelab.model.result import Diagnosis
+from curvelab.model.verdicts import Class, Standing
 from curvelab.report import numerals
 from curvelab.report.plain import clean
-from curvelab.report.wording import HEALTHY, sentence, title_of
+from curvelab.report.wording import HEALTHY, title_of
 
 AGAINST = {
     "better": "better",
@@ -22,6 +23,9 @@ AGAINST = {
 }
 AXES = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "time": "seconds of training"}
 NOTHING = "–"
+GOES_WITH = "Settings that go with the metric (no cause is claimed)"
+LONGEST = 1600  # characters of a sentence
+PROSE = ("a", "the", "other", "fewer")  # words that begin a refusal; anything else there is a name
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def columns(comparison: Comparison) -> list[Column]:
         Column(f"{clean(ranking.metric, 60)} ({ranking.goal})", tuple(_value(row.value, row.value_step) for row in comparison.rows)),
         Column("Best eval loss", tuple(_value(row.best, row.best_step) for row in comparison.rows)),
         Column("Last eval loss", tuple(_value(row.last, row.last_step) for row in comparison.rows)),
+        Column("Where all were", tuple(_value(row.common) for row in comparison.rows)),
         Column("Perplexity", tuple(_value(row.perplexity) for row in comparison.rows)),
         Column("Final train loss", tuple(_value(row.train_loss) for row in comparison.rows)),
         Column("Throughput", tuple(_speed(row) for row in comparison.rows)),
@@ -60,8 +65,8 @@ def columns(comparison: Comparison) -> list[Column]:
     if ranking.metric == "eval/loss" and ranking.goal == "min" and all(row.best == row.value for row in comparison.rows):
         del made[2]
     if comparison.baseline is not None:
-        standings = {one.run: one for one in comparison.baseline.standings}
-        made.insert(2, Column("Against the baseline", tuple(_against(standings.get(row.run)) for row in comparison.rows), number=False))
+        held = comparison.baseline
+        made.insert(2, Column("Against the baseline", tuple(_against(held.of(row.run)) for row in comparison.rows), number=False))
     return [one for one in made if any(cell.text != NOTHING for cell in one.cells)]
 
 
@@ -116,18 +121,19 @@ def _standings(comparison: Comparison) -> list[str]:
     held = comparison.baseline
     if held is None:
         return []
-    return [f"{clean(comparison.names[one.run], 80)}: {AGAINST[one.against]}; {one.sentence}" for one in held.standings]
+    told = [f"{clean(one.name, 80)}: {AGAINST[one.against]}; {one.sentence}" for one in held.standings]
+    return [f"The baseline cannot be judged: {held.unjudged}", *told] if held.unjudged else told
 
 
 def settings(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """(setting, its value in each run) of the settings that differ; a dash where a log does not say."""
-    return [
-        (one.setting, [_setting(one.values, row.run) for row in comparison.rows]) for one in comparison.differences
-    ]
+    """(setting, its value in each run) of the settings that differ; ≈ before what was read off the curves."""
+    return [(one.setting, [_setting(one, row.run) for row in comparison.rows]) for one in comparison.differences]
 
 
-def _setting(values: dict[str, Any], run: str) -> str:
-    return numerals.setting(values[run]) if run in values else NOTHING
+def _setting(one: Difference, run: str) -> str:
+    if run not in one.values:
+        return "not told"
+    return ("≈ " if run in one.inferred else "") + numerals.setting(one.values[run])
 
 
 def patterns(comparison: Comparison) -> list[tuple[str, str, list[tuple[Severity | None, str]]]]:
@@ -160,15 +166,56 @@ def seed_groups(comparison: Comparison) -> list[str]:
 
 
 def paragraphs(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """(title, sentences) of everything that is told in words, empty ones left out."""
+    """(title, sentences) of everything that is told in words, empty ones left out. Names keep their case."""
     told: list[tuple[str, Sequence[str]]] = [
-        ("Why there is no ranking", [f"{one.text}. Fair instead: {one.alternative}" for one in comparison.ranking.refusals]),
+        (why_title(comparison), [f"{_capital(one.text)}. Fair instead: {one.alternative}" for one in comparison.ranking.refusals]),
+        ("Comparable with each other", [_class(one) for one in comparison.ranking.classes if len(one.runs) > 1]),
         ("Keep in mind", comparison.caveats),
         ("Against the baseline", _standings(comparison)),
         ("Seeds", seed_groups(comparison)),
-        ("Where they part", [one.sentence for one in comparison.partings]),
+        ("Where they part", _partings(comparison)),
         ("One setting changed", [one.sentence for one in comparison.effects]),
-        ("Settings that go with the metric (no cause is claimed)", [one.sentence for one in comparison.associations]),
+        (GOES_WITH, [one.sentence for one in comparison.associations]),
         ("Other settings differ", [", ".join(comparison.also_differ)] if comparison.also_differ else []),
     ]
-    return [(title, [sentence(one) for one in lines]) for title, lines in told if lines]
+    return [(title, [_stopped(one) for one in lines]) for title, lines in told if lines]
+
+
+def why_title(comparison: Comparison) -> str:
+    """What the refusals explain."""
+    return "Why there is no ranking" if comparison.refused else "Why not all runs are ranked"
+
+
+def _class(one: Class) -> str:
+    outcome = "ranked above" if one.ranked else one.sentence.rstrip(".") or "none of them can be ranked"
+    told = f"{one.label} ({numerals.plural(len(one.runs), 'run')}): {outcome}"
+    return f"{told}; {one.command}" if one.command else told
+
+
+def _partings(comparison: Comparison) -> list[str]:
+    """The partings; those that were not seen in one line a metric."""
+    parted = [one.sentence for one in comparison.partings if one.at is not None]
+    unseen = [one for one in comparison.partings if one.at is None]
+    if len(unseen) < 2:
+        return parted + [one.sentence for one in unseen]
+    for key in dict.fromkeys((one.runs[0], one.metric, one.identical is not None) for one in unseen):
+        mine = [one for one in unseen if (one.runs[0], one.metric, one.identical is not None) == key]
+        if len(mine) == 1:
+            parted.append(mine[0].sentence)
+            continue
+        called = {run: group.name for group in comparison.groups for run in group.runs}
+        which = names([called[one.runs[1]] for one in mine])
+        seen = max(one.seen or 0.0 for one in mine)
+        parted.append(f"{key[1]} of {which} cannot be told from that of {called[key[0]]}: too noisy to see a gap below {seen:.2g}")
+    return parted
+
+
+def _stopped(text: str) -> str:
+    """A sentence with its full stop."""
+    plain = clean(text, LONGEST)
+    return plain if plain.endswith((".", "!", "?")) or "curvelab compare" in plain else plain + "."
+
+
+def _capital(text: str) -> str:
+    first = text.partition(" ")[0]
+    return text[0].upper() + text[1:] if first in PROSE else text

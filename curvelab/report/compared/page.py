@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from curvelab.model.comparison import AxisName, Comparison, Row
+from curvelab.model.comparison import Comparison, Row
+from curvelab.model.verdicts import AxisName
 from curvelab.report import inlined, numerals
 from curvelab.report.compared import cells
 from curvelab.report.compared.drawing import SHADES, Frame, Kind, backdrop, banded, miniature, overlay
+from curvelab.report.compared.scatter import scatters
 from curvelab.report.compared.text import by_rank
 from curvelab.report.compared.tracks import Band, Track, band_of, of_groups, outliers, tracks
 from curvelab.report.page import templates
@@ -44,7 +46,8 @@ def page(comparison: Comparison) -> str:
     environment = templates()
     order = by_rank(comparison)
     paragraphs = dict(cells.paragraphs(comparison))
-    why = paragraphs.pop("Why there is no ranking", [])
+    why_title = cells.why_title(comparison)
+    why = paragraphs.pop(why_title, [])
     script = inlined.script(environment, "sort.js", "compare.js")
     text: str = environment.get_template("compare.html").render(
         c=comparison,
@@ -56,11 +59,13 @@ def page(comparison: Comparison) -> str:
         order=order,
         words=[_words(comparison, place) for place in range(len(comparison.rows))],
         refusals=why,
+        why_title=why_title,
         settings=cells.settings(comparison)[:MOST_SETTINGS],
         settings_left=max(0, len(comparison.differences) - MOST_SETTINGS),
         transposed=len(comparison.rows) > SIDE_BY_SIDE,
         patterns=cells.patterns(comparison)[:MOST_PATTERNS],
         paragraphs=list(paragraphs.items()),
+        scatters={cells.GOES_WITH: scatters(comparison)},
         extra_style=inlined.source(environment, "compare.css"),
         script=script,
         script_hash=inlined.allowed(script),
@@ -79,8 +84,12 @@ def _title(comparison: Comparison) -> str:
     groups = {row.group for row in rows}
     if len(groups) > 1:
         return f"No clear winner among {numerals.plural(len(comparison.rows), 'run')}"
+    if len(comparison.groups) == 1:
+        return "Seeds of one setting"
     name = next(group.name for group in comparison.groups if group.number == rows[0].group)
-    return f"{clean(name, 80)} is the best" if len(comparison.groups) > 1 else "Seeds of one setting"
+    common = comparison.ranking.common
+    same = common is None or (common.lead.real and common.order[0] == rows[0].group)
+    return f"{clean(name, 80)} is the best" + ("" if same else ", with more training than the others")
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
@@ -90,10 +99,11 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("Runs", numerals.count(len(comparison.rows))),
         ("Ranked", "refused" if comparison.refused else numerals.count(ranked)),
         ("By", f"{clean(ranking.metric, 60)}, {'least' if ranking.goal == 'min' else 'most'} is best ({clean(ranking.reason, 80)})"),
-        ("Noise from", "the seeds" if ranking.noise_from == "seed noise" else "the curves"),
+        ("Noise from", "the seeds" if ranking.noise_from == "seed noise" else clean(ranking.noise_from, 80)),
+        ("Budget", clean(ranking.budget, 120)),
         ("Aligned", clean(comparison.axis.reason, 240)),
     ]
-    return told if not comparison.refused else [one for one in told if one[0] != "Noise from"]
+    return [one for one in told if one[1] and not (comparison.refused and one[0] == "Noise from")]
 
 
 def _words(comparison: Comparison, place: int) -> str:

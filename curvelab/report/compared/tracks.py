@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curvelab.model.comparison import Aligned, AxisName, Comparison
+from curvelab.model.comparison import Aligned, Comparison
+from curvelab.model.verdicts import AxisName
 from curvelab.signals.noise import running_median
 from curvelab.signals.thinning import min_max_rows
 
