@@ -33,6 +33,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from curvelab.auditing.baselines import PATTERNS
 from curvelab.auditing.policies import DEFAULT_FAIL_ON, FAIL_ON, OWN_WORDS, Policy, Rule
 from curvelab.knowledge.setting_names import KNOWN
 from curvelab.model.errors import UsageError, did_you_mean
@@ -96,7 +97,7 @@ def settled(
     rules = tuple(_rule(_Table(one, f"{origin}: rule {number}"), number) for number, one in enumerate(_rules(known), start=1))
     _distinct(rules, origin)
     fail_on = _choice("fail-on", first("fail_on") or DEFAULT_FAIL_ON, FAIL_ON)
-    policy = Policy(options, rules, fail_on, first("notify") or ())
+    policy = Policy(options, rules, fail_on, first("notify") or (), overruled=flags.fail_on is not None)
     history = first("history")
     quiet = first("live_minutes")
     if quiet is not None and not 0 < quiet <= LONGEST_QUIET:
@@ -118,8 +119,10 @@ def settled(
 
 
 def pages_folder(settings: UserSettings) -> Path:
-    """Where the audit's pages go unless -o says so: a folder of its own in that of all reports."""
-    return DEFAULT_FOLDER if settings.output is None else Path(settings.output) / DEFAULT_FOLDER.name
+    """Where the audit's pages go unless -o says so: a folder of its own in that of all reports, whatever the format."""
+    told = (place.output for place in settings.places[1:] if place.output is not None and place.format in (None, "html"))
+    output = next(told, None)
+    return DEFAULT_FOLDER if output is None else Path(output) / DEFAULT_FOLDER.name
 
 
 def _choice(key: str, value: str, allowed: Iterable[str]) -> str:
@@ -158,7 +161,7 @@ class _Table:
     def word(self, key: str) -> str | None:
         value = self.values.get(key)
         if value is not None and not isinstance(value, str):
-            raise self.error(f"{key} takes a text, not {value!r}")
+            raise self.error(f"{key} takes a text, not {_kind(value)}")
         return value
 
     def words(self, key: str) -> tuple[str, ...] | None:
@@ -167,7 +170,7 @@ class _Table:
             return None
         words = [value] if isinstance(value, str) else value
         if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
-            raise self.error(f"{key} takes a list of texts, not {value!r}")
+            raise self.error(f"{key} takes a list of texts that are not empty, not {_kind(value)}")
         return tuple(words)
 
     def number(self, key: str, kinds: Any) -> Any:
@@ -175,6 +178,12 @@ class _Table:
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
             raise self.error(f"{key} takes a {'whole ' if kinds is int else ''}number, not {value!r}")
         return value
+
+
+def _kind(value: object) -> str:
+    """What a value is, without the value: it may hold a secret."""
+    names = {dict: "a table", list: "a list with something else in it", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "something else")
 
 
 def _file(table: _Table) -> AuditWishes:
@@ -246,7 +255,8 @@ def _patterns(table: _Table, key: str) -> tuple[str, ...]:
 
     names = table.words(key) or ()
     for name in names:
-        detector(name)
+        if name not in PATTERNS:
+            detector(name)
     return names
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from curvelab.auditing.delivery import TELLING, UNDELIVERED, read_missed, told
 from curvelab.auditing.night import Night, Tick
 from curvelab.auditing.policies import Policy
 from curvelab.auditing.request import Request
 from curvelab.history import History
 from curvelab.model.audit import AuditResult
 from curvelab.model.errors import UnreadableError, UsageError
+from curvelab.model.strict_json import encoded
 
-__all__ = ["DATABASE", "Request", "audit", "audited", "cores"]
+__all__ = ["DATABASE", "Request", "audit", "audited", "cores", "delivered", "missed"]
 
 DATABASE = "curvelab.db"
 
@@ -51,7 +54,9 @@ def audit(
         accept=accept,
         processes=cores() if processes is None else processes,
     )
-    return audited(request, tick)
+    result = audited(request, tick)
+    delivered(request, result)
+    return result
 
 
 def cores() -> int:
@@ -62,7 +67,10 @@ def cores() -> int:
 
 
 def audited(request: Request, tick: Tick | None = None) -> AuditResult:
-    """One night's pass. What was judged is committed as the work goes on: a kill loses nothing of it."""
+    """One night's pass. What was judged is committed as the work goes on: a kill loses nothing of it.
+
+    Who shows the result to nobody calls `delivered` all the same, or the next audit tells all of it again.
+    """
     root = Path(request.root)
     if not root.is_dir():
         raise UnreadableError(root, "no such folder" if not root.exists() else "is no folder; an audit takes a project's folder")
@@ -73,3 +81,27 @@ def audited(request: Request, tick: Tick | None = None) -> AuditResult:
     with History.open(request.history) as history:
         night = Night(replace(request, root=root, passed_over=tuple(Path(p).resolve() for p in request.passed_over)), history, started, tick)
         return night.result()
+
+
+def missed(request: Request) -> dict[str, list[str]]:
+    """What targets of messages could not be told by earlier audits; see curvelab.telling."""
+    with History.open(request.history) as history:
+        return read_missed(history.memo(_project(request), UNDELIVERED))
+
+
+def delivered(request: Request, result: AuditResult, left: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Write down that people have been told of a result: until then the next audit takes it for news.
+
+    left   what targets could not be told of, for the next time; None: nobody was told by messages
+    """
+    if result.rehearsed:
+        return
+    names = [one.fingerprint for one in result.of("new", "worse")] + [one.fingerprint for one in result.departures if one.new]
+    with History.open(request.history) as history:
+        history.remember(_project(request), TELLING, lambda before: told(before, result.started, names))
+        if left is not None:
+            history.remember(_project(request), UNDELIVERED, lambda before: encoded(dict(left)).decode())
+
+
+def _project(request: Request) -> str:
+    return request.project or str(Path(request.root).resolve())

@@ -11,7 +11,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-FEW = 12  # items for which no processes are started: that takes as long as the work
+FEW = 12  # items for which no processes are started, if they are small: that takes as long as the work
+SMALL = 32 * 1024**2  # bytes of them; a log that fills the memory is no small file
 
 
 def in_parallel(
@@ -19,14 +20,16 @@ def in_parallel(
     tasks: Sequence[Sequence[Item]],
     jobs: int,
     killed: Callable[[Item], Result],
+    size: int = 0,
 ) -> Iterator[Result]:
     """The result of each task, as they are done.
 
     work    a function that can be pickled, of a task's items
-    jobs    processes; 1, or few items: this process does it all
+    jobs    processes; 1, or few small items: this process does it all
+    size    of all items together, bytes
     killed  what stands for an item at which a process died
     """
-    if jobs == 1 or sum(map(len, tasks)) <= FEW:
+    if jobs == 1 or (sum(map(len, tasks)) <= FEW and size <= SMALL):
         yield from (work(task) for task in tasks)
         return
     from joblib import Parallel, delayed

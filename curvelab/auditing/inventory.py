@@ -87,7 +87,7 @@ def _sketched(
     tasks = parts([(path, format_) for path, format_, _ in files], lambda item: sizes[item], FILES, BYTES)
     by_path: dict[Path, tuple[Sketch, ...]] = {}
     done = 0
-    for results in in_parallel(partial(_read, named=named), tasks, processes, _killed):
+    for results in in_parallel(partial(_read, named=named), tasks, processes, _killed, sum(sizes.values())):
         for path, result in results:
             if isinstance(result, Unread):
                 inventory.errors.append(result)

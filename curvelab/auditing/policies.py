@@ -49,12 +49,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Policy:
-    """All rules of a project, and what holds where none fits."""
+    """All rules of a project, and what holds where none fits; `overruled`: fail_on holds whatever a rule says."""
 
     options: Options = field(default_factory=Options)
     rules: tuple[Rule, ...] = ()
     fail_on: str = DEFAULT_FAIL_ON
     notify: tuple[str, ...] = ()
+    overruled: bool = False
 
     def rule_for(self, run: Run, key: str) -> Rule | None:
         """The first rule that fits the run."""
@@ -80,7 +81,7 @@ class Policy:
 
     def fails(self, finding: TrackedFinding, rule: Rule | None) -> bool:
         """Whether a finding makes the audit fail: it is there, not muted, and not merely provisional."""
-        level = self.fail_on if rule is None or rule.fail_on is None else rule.fail_on
+        level = self.fail_on if rule is None or rule.fail_on is None or self.overruled else rule.fail_on
         if level == "never" or finding.state in ("fixed", "muted") or not firm(finding):
             return False
         if rule is not None and rule.fail and finding.pattern not in rule.fail:

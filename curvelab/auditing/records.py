@@ -44,7 +44,7 @@ def record_of(
     plain = diagnosis.to_dict()
     del plain["series"]
     return RunRecord(
-        run=_row(run, diagnosis, options, key, live, rule, page),
+        run=_row(run, diagnosis, options, key, live, rule, page, root),
         signature=signature,
         causes=dict(causes),
         quiet_after=quiet_after,
@@ -80,7 +80,9 @@ def _excess(finding: Finding) -> float | None:
     return round(excess, 4) if math.isfinite(excess) else None
 
 
-def _row(run: Run, diagnosis: Diagnosis, options: Options, key: str, live: bool, rule: str, page: str | None) -> AuditedRun:
+def _row(
+    run: Run, diagnosis: Diagnosis, options: Options, key: str, live: bool, rule: str, page: str | None, root: Path
+) -> AuditedRun:
     facts = Facts(run, options)
     judged = facts.eval_loss if len(facts.eval_loss) else facts.loss
     best = int(np.argmin(judged.value)) if len(judged) else None
@@ -113,8 +115,16 @@ def _row(run: Run, diagnosis: Diagnosis, options: Options, key: str, live: bool,
         spark=_spark(run),
         page=page,
         rule=rule,
+        log=_main_log(run, root),
+        most_points=run.points,
         damage=tuple(clean(str(note)) for note in diagnosis.notes if note.level == "warning")[:MOST_DAMAGE],
     )
+
+
+def _main_log(run: Run, root: Path) -> str:
+    """The log with the most values."""
+    logs = sorted(run.logs, key=lambda log: (-sum(map(len, log.series)), str(log.path)))
+    return below(logs[0].path, root) if logs else ""
 
 
 def _times(run: Run) -> tuple[float | None, float | None]:

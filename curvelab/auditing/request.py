@@ -22,6 +22,7 @@ class Request:
     processes     how many work at once
     quiet         seconds without news after which a run is over
     accept        everything that is found is known from now on
+    rehearsed     only look: nothing is written down, and nothing is drawn
     now           Unix time; None: the time at which the audit begins
     """
 
@@ -35,4 +36,5 @@ class Request:
     processes: int = 1
     quiet: float = QUIET
     accept: bool = False
+    rehearsed: bool = False
     now: float | None = None

@@ -14,7 +14,7 @@ import typer
 from curvelab.commands.inputs import Config, Metric, output_file
 from curvelab.commands.pages import is_page, write_file
 from curvelab.commands.terminal import NOTHING_READABLE, exit_code, json_text, print_result, say
-from curvelab.model.errors import UsageError
+from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, settle, thresholds_in
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def audit(
     ] = None,
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="never|LEVEL|new-LEVEL", help="Exit 1 for such findings; LEVEL is warning or critical (default new-critical)."),
+        typer.Option(metavar="LEVEL|new-LEVEL|never", help="Exit 1 for such findings: info, warning, critical, new-warning, new-critical (default)."),
     ] = None,
     accept_current: Annotated[
         bool, typer.Option("--accept-current", help="Take everything that is found as known: tell of what comes after.")
@@ -50,11 +50,19 @@ def audit(
     notify_on: Annotated[str | None, typer.Option(metavar="info|warning|critical", help="From which severity on (default warning).")] = None,
     ping: Annotated[str | None, typer.Option(metavar="URL", help="A dead-man's switch, called at the end.")] = None,
     link: Annotated[str | None, typer.Option(metavar="URL", help="Where the pages can be seen, for links in messages.")] = None,
+    md: Annotated[Path | None, typer.Option("--md", metavar="FILE", help="Write the digest, too.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the JSON, too.")] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, too.")] = None,
     sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0, too.")] = None,
     github: Annotated[
         bool | None, typer.Option("--github/--no-github", help="Step summary and annotations (default: inside GitHub Actions).")
     ] = None,
+    look: Annotated[
+        bool, typer.Option("--look", help="Only look: nothing is written down or drawn, nobody is told, all stays new.")
+    ] = False,
+    allow_unreadable: Annotated[
+        bool, typer.Option("--allow-unreadable", help="Inputs that cannot be read do not change the exit code.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", help="Processes (default: one for each core).")] = None,
     live_minutes: Annotated[
         float | None, typer.Option(metavar="N", help="A run without news for as long is over (default 60).")
@@ -86,16 +94,20 @@ def audit(
     asked = settled(wishes, os.environ, file.audit, file.origin, settings.options)
     settings.check_patterns()
     place = _Place(settings, output)
+    request = _request(folder, settings, asked, place, accept_current, look)
     _ping(asked.ping, None)
     try:
-        result = _audited(_request(folder, settings, asked, place, accept_current))
+        result = _audited(request, place)
         _write(result, place, asked.link)
-        _write_for_machines(result, junit, sarif, github)
-        _tell(result, asked, github)
+        _write_besides(result, asked.link, {"md": md, "json": json_, "junit": junit, "sarif": sarif}, github)
+        if not look:
+            _tell(result, request, asked)
+        _tell_github(result, asked.link, github)
     except BaseException:
         _ping(asked.ping, False)
         raise
-    code = exit_code(_readable(result), len(result.errors), bool(result.failing))
+    readable, unreadable = _readable(result), len(result.errors)
+    code = exit_code(readable, 0 if allow_unreadable and readable else unreadable, bool(result.failing))
     _ping(asked.ping, code != NOTHING_READABLE)
     raise typer.Exit(code)
 
@@ -104,15 +116,16 @@ class _Place:
     """Where the result goes: a folder of pages, a file, or stdout. Raises UsageError before any log is read."""
 
     def __init__(self, settings: UserSettings, given: str | None) -> None:
-        from curvelab.audit_settings import DEFAULT_FOLDER, pages_folder
+        from curvelab.audit_settings import pages_folder
 
         self.format = settings.format
         self.file: Path | None = None
+        self.folder = pages_folder(settings)
         if self.format != "html":
-            self.folder = DEFAULT_FOLDER
             self.file = output_file(settings.output) if settings.output else None
             return
-        self.folder = pages_folder(settings) if given is None else Path(given)
+        if given is not None:
+            self.folder = Path(given)
         if is_page(self.folder) or self.folder.is_file():
             raise UsageError(f"-o {self.folder}: an audit writes several pages; name a folder")
 
@@ -121,13 +134,15 @@ class _Place:
         return self.folder if self.format == "html" else None
 
 
-def _request(folder: str, settings: UserSettings, asked: AuditSettings, place: _Place, accept: bool) -> Request:
+def _request(
+    folder: str, settings: UserSettings, asked: AuditSettings, place: _Place, accept: bool, look: bool
+) -> Request:
     from curvelab.nightly import DATABASE, Request, cores
 
     return Request(
         root=Path(folder),
         history=asked.history or place.folder / DATABASE,
-        pages=place.pages,
+        pages=None if look else place.pages,
         policy=asked.policy,
         metric_names=settings.metrics,
         project=asked.project,
@@ -135,14 +150,20 @@ def _request(folder: str, settings: UserSettings, asked: AuditSettings, place: _
         processes=asked.jobs or cores(),
         quiet=asked.quiet,
         accept=accept,
+        rehearsed=look,
     )
 
 
-def _audited(request: Request) -> AuditResult:
+def _audited(request: Request, place: _Place) -> AuditResult:
     from curvelab.nightly import audited
 
-    with _bar() as tick:
-        result = audited(request, tick)
+    try:
+        with _bar() as tick:
+            result = audited(request, tick)
+    except UnreadableError as why:
+        if place.format == "json":  # only the JSON has a place for it
+            _deliver(json_text(_nothing(why)), place)
+        raise
     for error in result.errors:
         say(f"{error.path}: {error.message}")
     for remark in result.remarks:
@@ -172,38 +193,60 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         yield tick
 
 
-def _write_for_machines(result: AuditResult, junit: Path | None, sarif: Path | None, github: bool | None) -> None:
-    if junit is not None:
-        from curvelab.report.audited.junit import junit as as_junit
+def _nothing(error: UnreadableError) -> dict[str, Any]:
+    """The JSON of an audit that found no folder."""
+    from curvelab import __version__
+    from curvelab.model.result import SCHEMA
 
-        write_file(junit, as_junit(result))
-    if sarif is not None:
-        from curvelab.report.audited.sarif import sarif as as_sarif
-
-        # GitHub knows neither suppressions nor baselines: there a muted finding would be an open alert
-        write_file(sarif, json_text(as_sarif(result, only_open=_in_github(github))))
+    errors = [{"path": error.path, "message": error.message}]
+    return {"schema": SCHEMA, "curvelab": __version__, "runs": [], "errors": errors, "audit": None}
 
 
 def _write(result: AuditResult, place: _Place, link: str) -> None:
-    """The result in the format that was asked for."""
-    if place.format == "html":
-        from curvelab.report.audited.page import page
-
-        write_file(place.folder / PAGE, page(result))
-        print_result(f"{_text(result, to_stdout=True)}-> {place.folder / PAGE}")
+    """The result in the format that was asked for. Who only looks gets the text in the place of pages."""
+    if place.format != "html":
+        _deliver({"json": _json, "text": _text, "md": _markdown}[place.format](result, link, place.file is None), place)
         return
-    text = {
-        "json": lambda: json_text(result.document()),
-        "text": lambda: _text(result, place.file is None),
-        "md": lambda: _markdown(result, link),
-    }[place.format]()
+    if result.rehearsed:
+        print_result(_text(result, link, True))
+        return
+    from curvelab.report.audited.page import page
+
+    write_file(place.folder / PAGE, page(result))
+    print_result(f"{_text(result, link, True)}-> {place.folder / PAGE}")
+
+
+def _deliver(text: str, place: _Place) -> None:
     if place.file is None:
         print_result(text)
     else:
         write_file(place.file, text)
 
 
-def _text(result: AuditResult, to_stdout: bool) -> str:
+def _write_besides(result: AuditResult, link: str, files: dict[str, Path | None], github: bool | None) -> None:
+    """Files besides the result itself, by their kind."""
+    for kind, path in files.items():
+        if path is None:
+            continue
+        if kind == "junit":
+            from curvelab.report.audited.junit import junit
+
+            text = junit(result)
+        elif kind == "sarif":
+            from curvelab.report.audited.sarif import sarif
+
+            # GitHub knows neither suppressions nor baselines: there a muted finding would be an open alert
+            text = json_text(sarif(result, only_open=_in_github(github)))
+        else:
+            text = {"md": _markdown, "json": _json}[kind](result, link, False)
+        write_file(path, text)
+
+
+def _json(result: AuditResult, link: str, to_stdout: bool) -> str:
+    return json_text(result.document())
+
+
+def _text(result: AuditResult, link: str, to_stdout: bool) -> str:
     import shutil
 
     from curvelab.report.audited.text import plain, show
@@ -218,24 +261,30 @@ def _text(result: AuditResult, to_stdout: bool) -> str:
     return plain(result, shutil.get_terminal_size((PIPED_WIDTH, 40)).columns if "COLUMNS" in os.environ else PIPED_WIDTH)
 
 
-def _markdown(result: AuditResult, link: str) -> str:
+def _markdown(result: AuditResult, link: str, to_stdout: bool) -> str:
     from curvelab.report.audited.markdown import markdown
 
     return markdown(result, link)
 
 
-def _tell(result: AuditResult, asked: AuditSettings, github: bool | None) -> None:
-    """Messages to people, and GitHub's summary. What fails here is a warning."""
+def _tell(result: AuditResult, request: Request, asked: AuditSettings) -> None:
+    """Messages to people. Who cannot be told is a warning, and is told the next time."""
+    from curvelab.nightly import delivered, missed
     from curvelab.telling import tell
 
-    for failure in tell(result, asked.policy, asked.notify_on, asked.link):
+    failures, left = tell(result, asked.policy, asked.notify_on, asked.link, missed(request))
+    for failure in failures:
         say(f"curvelab: could not notify {failure.target}: {failure.reason}")
+    delivered(request, result, left)
+
+
+def _tell_github(result: AuditResult, link: str, github: bool | None) -> None:
     if _in_github(github):
         from curvelab.report.audited.github import annotations, append_summary, summary
 
         for line in annotations(result):
             print(line, file=sys.stderr)  # GitHub reads both streams, and stdout may be JSON
-        if failed := append_summary(summary(result, asked.link)):
+        if failed := append_summary(summary(result, link)):
             say(f"curvelab: {failed}")
 
 
@@ -255,4 +304,4 @@ def _ping(url: str | None, ok: bool | None) -> None:
 
 def _readable(result: AuditResult) -> int:
     """Runs that were read; a folder without any is as unreadable as a file that is no log."""
-    return sum(run.seen != "gone" for run in result.runs)
+    return sum(run.seen != "gone" and not run.unread for run in result.runs)

@@ -15,6 +15,7 @@ DEFAULT = Path("reports/audit/curvelab.db")
 SERVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 MASK = "***"
 _TAKES = "takes the path of a file, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
+_MISTYPED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,3}[^/]*@|[A-Za-z][A-Za-z0-9+.-]+:/")
 _SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)
 
 
@@ -44,6 +45,8 @@ def place(where: str | Path) -> Place:
     if isinstance(where, Path) or "://" not in where:
         if not str(where).strip() or "\0" in str(where):
             raise UsageError(f"history: {_TAKES}")
+        if _MISTYPED.match(str(where)):  # not the text itself: it may hold a password
+            raise UsageError(f"history: this is neither a file nor a URL; {_TAKES}")
         return _file(Path(where), str(where))
     scheme = where.partition("://")[0]
     try:

@@ -40,6 +40,7 @@ class Night:
     version: str
     accept: bool
     gone: Collection[str]
+    again: Collection[str] = ()
 
 
 def settled(connection: Connection, project: int, night: Night, mutes: Sequence[Mute]) -> Settled:
@@ -57,7 +58,7 @@ def settled(connection: Connection, project: int, night: Night, mutes: Sequence[
         old = [rows[source] for source in (key, *sources[key]) if source in rows]
         row = old[0] if old else None
         one = told if told.renewed else msgspec.structs.replace(told, renewed=_untold(rows.get(key), old))
-        known = [finding for source in sources[key] for finding in stored.pop(source, ())]
+        known = [_forgotten(finding, night.again) for source in sources[key] for finding in stored.pop(source, ())]
         after = followed(
             one, known, mutes, now=night.now, length=row.last_step if row else None, taken=taken, accept=night.accept
         )
@@ -74,6 +75,13 @@ def settled(connection: Connection, project: int, night: Night, mutes: Sequence[
     findings = in_order(listed)
     connection.execute(insert(tables.audits), _audit_row(project, number, night, findings))
     return Settled(number=number, previous=previous, findings=findings)
+
+
+def _forgotten(one: Stored, again: Collection[str]) -> Stored:
+    """A finding, as if it had not been told where nobody heard of it."""
+    if one.fingerprint not in again or one.fixed is not None:
+        return one
+    return msgspec.structs.replace(one, told=None, told_severity=None, told_excess=None)
 
 
 def _sources(tonight: Mapping[str, Tonight]) -> dict[str, tuple[str, ...]]:

@@ -131,6 +131,9 @@ class History:
         accept: bool = False,
         gone: Collection[str] = (),
         started: float | None = None,
+        rehearsed: bool = False,
+        again: Collection[str] = (),
+        memo: tuple[str, Callable[[str | None, Settled], str]] | None = None,
     ) -> Settled:
         """End an audit: decide what is new, remember that it was told, and write the audit down, all or nothing.
 
@@ -143,15 +146,40 @@ class History:
         wanted    asked of each new or worse finding that is to be told: whether it counts, and whether it fails
         accept    all that was found becomes known and nothing counts
         gone      keys of runs whose files are no longer there
+        rehearsed nothing is written: only what would be new is found out
+        again     fingerprints of findings that were settled before and told nobody: they are new once more
+        memo      its name, and what makes its text of the one before and the result: remembered in the same transaction
         """
         from curvelab import __version__
 
         night = Night(
-            tuple(tonight), wanted, now, now if started is None else started, tree, __version__, accept, frozenset(gone)
+            tuple(tonight), wanted, now, now if started is None else started, tree, __version__, accept, frozenset(gone),
+            frozenset(again),
         )
         with self._writing(project) as connection:
             number = project_id(connection, project)
-            return settled(connection, number, night, _mutes(connection, number, project))
+            result = settled(connection, number, night, _mutes(connection, number, project))
+            if memo is not None:
+                name, written = memo
+                self._remember(connection, number, name, written(_memo(connection, number, name), result))
+            if rehearsed:
+                connection.rollback()
+            return result
+
+    def memo(self, project: str, name: str) -> str | None:
+        """What an audit left under a name; None: nothing."""
+        with self._reading() as connection:
+            number = known_project(connection, project)
+            return None if number is None else _memo(connection, number, name)
+
+    def remember(self, project: str, name: str, written: Callable[[str | None], str]) -> None:
+        """Leave a text for the next audit; `written` makes it of the one before."""
+        with self._writing(project) as connection:
+            number = project_id(connection, project)
+            self._remember(connection, number, name, written(_memo(connection, number, name)))
+
+    def _remember(self, connection: Connection, number: int, name: str, text: str) -> None:
+        upsert(connection, tables.memos, [{"project": number, "name": name, "text": text}])
 
     def mute(self, mute: Mute) -> Mute:
         """Store a mute; it is returned with its id. Raises UsageError where `until` is no date."""
@@ -186,6 +214,11 @@ class History:
 
     def _writing(self, project: str) -> Any:
         return writing(self._engine, self._place, project)
+
+
+def _memo(connection: Connection, number: int, name: str) -> str | None:
+    columns = tables.memos.c
+    return connection.execute(select(columns.text).where(columns.project == number, columns.name == name)).scalar()
 
 
 def _mutes(connection: Connection, number: int, project: str) -> list[Mute]:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-NEWEST = "0001"  # the migration that leads to these tables
+NEWEST = "0002"  # the migration that leads to these tables
 VERSION_TABLE = "curvelab_schema"  # not Alembic's usual one: a server's database may hold the tables of others
 MOST = 2**63 - 1
 _ESCAPED = "\ue000"  # of the private use area; before a text that no database takes as it is
@@ -171,6 +171,13 @@ mutes = Table(
     Column("reason", AnyText, nullable=False),
     Column("made", Double, nullable=False),
     sqlite_autoincrement=True,  # the id of a mute that was removed is not given again
+)  # fmt: skip
+
+memos = Table(
+    "curvelab_memos", metadata,
+    _project(primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("text", AnyText, nullable=False),
 )  # fmt: skip
 
 audits = Table(

@@ -53,6 +53,9 @@ class AuditedRun(msgspec.Struct, frozen=True, kw_only=True):
     spark             the main curve for a sparkline, at most 48 values, NaN where it is not finite
     page              link to the run's own report, relative to the audit's page; None: there is none
     rule              name of the rule of curvelab.toml that holds for it, empty without one
+    log               its main log, below the audited folder
+    most_points       the most points that an audit has seen of it: a log that has none now was lost
+    unread            it could not be read tonight: everything else is as it was when last seen
     """
 
     key: str
@@ -82,6 +85,9 @@ class AuditedRun(msgspec.Struct, frozen=True, kw_only=True):
     page: str | None = None
     rule: str = ""
     damage: tuple[str, ...] = ()
+    log: str = ""
+    most_points: int = 0
+    unread: bool = False
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +151,8 @@ class TrackedFinding(msgspec.Struct, frozen=True, kw_only=True):
 class Departure(msgspec.Struct, frozen=True, kw_only=True):
     """A run that is unlike the runs before it: one number against the median of the last `among` runs of its kind.
 
-    share   (value - median) / median; `new` when the run is new or has changed since the last audit
+    share   (value - median) / median
+    pattern, state   "unusual:throughput", for mutes; new, worse, known or muted, as for findings
     alike   what these runs have in common, as a text ("model_type llama, per_device_train_batch_size 8")
     """
 
@@ -158,8 +165,16 @@ class Departure(msgspec.Struct, frozen=True, kw_only=True):
     among: int
     alike: str
     sentence: str
-    new: bool
+    pattern: str
+    severity: Severity = "info"
     unit: str = ""
+    state: TrackedState = "new"
+    fingerprint: str = ""
+
+    @property
+    def new(self) -> bool:
+        """Whether it is to be told tonight."""
+        return self.state in ("new", "worse")
 
 
 class Week(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,24 +187,27 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):
-    """An input that could not be read."""
+    """An input that could not be read; `new`: the audit before could read it, or did not see it."""
 
     path: str
     message: str
+    new: bool = True
 
 
 class AuditResult(msgspec.Struct, frozen=True, kw_only=True):
     """A night's result.
 
-    root        the audited folder
+    root        the audited folder; `project` is its name in the history and in messages
     number      which audit of this project it is, from 1; `previous` is the time of the one before
     findings    every finding that is there tonight, and those that were fixed since the last audit
     diagnosed   how many runs were looked at tonight; the others had not changed
     diagnoses   run key -> its diagnosis as JSON (the `runs` of the JSON contract, without the curves)
     accepted    whether everything found tonight was accepted as the state to start from
+    rehearsed   it was only looked, nothing was written down: the next audit tells the same
     """
 
     root: str
+    project: str = ""
     number: int
     started: float
     finished: float
@@ -203,6 +221,7 @@ class AuditResult(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: str = "new-critical"
     diagnosed: int = 0
     accepted: bool = False
+    rehearsed: bool = False
     version: str = ""
     diagnoses: dict[str, msgspec.Raw] = {}
 

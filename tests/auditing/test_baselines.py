@@ -19,7 +19,7 @@ def runs(speeds, *, key="tokens_per_second", settings=None, **told) -> list[Audi
     """One run a day with these numbers."""
     settings = {"model_type": "llama"} if settings is None else settings
     return [
-        AuditedRun(key=f"r{i}", name=f"r{i}", path=f"/r{i}", format="x", ended=i * DAY, summary={key: speed}, settings=settings, **told)
+        AuditedRun(key=f"r{i}", name=f"r{i}", path=f"/r{i}", format="x", ended=i * DAY, summary={key: speed}, settings=settings, verdict="healthy", **told)
         for i, speed in enumerate(speeds)
     ]
 
@@ -104,3 +104,21 @@ def test_weeks_without_gaps():
 
 def test_times_that_no_calendar_has():
     assert weeks([record("a", 1e300, {}), record("b", -1e12, {})]) == ()
+
+
+def test_an_eval_loss_is_judged_among_whole_and_healthy_runs():
+    """That a run overfits, or was killed early, is told by its findings."""
+    some = runs([40.0] * 8 + [50.0], key="best_eval_loss")
+    for told in ({"verdict": "overfitting"}, {"state": "crashed"}):
+        assert departures([*some[:-1], msgspec.structs.replace(some[-1], **told)]) == ()
+
+
+def test_another_folder_is_another_task():
+    here = runs([100] * 8)
+    there = [msgspec.structs.replace(one, key=f"b/{one.key}", ended=(20 + i) * DAY) for i, one in enumerate(runs([50] * 8))]
+    assert departures([msgspec.structs.replace(one, key=f"a/{one.key}") for one in here] + there) == ()
+
+
+def test_runs_with_folders_of_their_own():
+    some = [msgspec.structs.replace(one, key=f"{one.key}/output") for one in runs([100] * 8 + [50])]
+    assert [one.run for one in departures(some)] == ["r8/output"]

@@ -11,13 +11,23 @@ from pathlib import Path
 import pytest
 from auditing.projects import DAY, NOW, broken, healthy, overfitted, put, unfinished
 
+from curvelab import nightly
 from curvelab.auditing import night
 from curvelab.auditing.policies import Policy, Rule
 from curvelab.ingest import gather
-from curvelab.model.audit import AuditResult
+from curvelab.model.audit import AuditResult, Unread
 from curvelab.model.errors import UnreadableError
 from curvelab.model.options import Options
-from curvelab.nightly import Request, audited
+from curvelab.model.tracking import Mute
+from curvelab.nightly import Request, delivered
+
+
+def audited(request: Request) -> AuditResult:
+    """A whole night: the result, and everybody told."""
+    result = nightly.audited(request)
+    delivered(request, result)
+    return result
+
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 12345\n"  # a log that was never fetched
 
@@ -120,7 +130,11 @@ def test_a_run_that_cannot_be_read_costs_no_other(project, request_for):
     assert [run.key for run in second.runs if run.seen == "gone"] == []
     assert "fixed" not in states(second).values()
     third = audited(request_for(2))
-    assert third.errors == second.errors, "an unreadable file is told every night, also when nothing is read"
+    assert [error.path for error in third.errors] == [error.path for error in second.errors], "also when nothing is read"
+    assert [[error.new for error in night.errors] for night in (second, third)] == [[True], [False]]
+    for night_ in (second, third):
+        assert [run.key for run in night_.runs if run.unread] == ["over"], "as it was last seen"
+        assert "over" not in night_.diagnoses
 
 
 def test_a_live_run_is_provisional(project, request_for):
@@ -292,3 +306,129 @@ def test_an_unfinished_run_in_a_checkout_is_not_running_for_ever(project, reques
         os.utime(project / "half" / "trainer_state.json", (NOW + later * DAY - 60,) * 2)
         result = audited(request_for(later))
         assert not next(run for run in result.runs if run.key == "half").live
+
+
+def slow(root: Path, count: int, speed: float, first: int = 0) -> None:
+    """Runs of one kind, one a day, that log their throughput."""
+    for i in range(first, first + count):
+        state = healthy(i)
+        for row in state["log_history"]:
+            if "train_runtime" in row:
+                row["train_samples_per_second"] = speed
+        put(root, f"sweep/{i}", state, age=(60 - i) * DAY, settings={"model_type": "llama", "vocab_size": 9})
+
+
+def test_a_slow_run_is_told_once_and_can_be_muted(tmp_path):
+    root = tmp_path / "project"
+    slow(root, 8, 100.0)
+    request = Request(root=root, history=tmp_path / "h.db", now=NOW)
+    assert audited(request).departures == ()
+    slow(root, 1, 60.0, first=8)
+    nights = [audited(replace(request, now=NOW + i * DAY)) for i in (1, 2)]
+    assert [[(one.run, one.pattern, one.state) for one in night_.departures] for night_ in nights] == [
+        [("sweep/8", "unusual:throughput", "new")],
+        [("sweep/8", "unusual:throughput", "known")],
+    ]
+    assert all(not one.pattern.startswith("unusual") for night_ in nights for one in night_.findings)
+    with night.History.open(tmp_path / "h.db") as history:
+        history.mute(Mute(project=str(root), run="sweep/8", pattern="unusual:*", reason="old node"))
+    assert [one.state for one in audited(replace(request, now=NOW + 3 * DAY)).departures] == ["muted"]
+
+
+def test_a_log_that_lost_all_it_held(project, request_for):
+    audited(request_for())
+    (project / "good" / "trainer_state.json").write_text('{"log_history": [{')
+    second = audited(request_for(1))
+    assert [(one.run, one.pattern, one.counts) for one in second.of("new")] == [("good", "log-lost", True)]
+    assert "saw 120 points" in second.of("new")[0].headline
+    assert ("good", "log-lost") in states(audited(request_for(2)))
+    put(project, "good", healthy(1))
+    assert states(audited(request_for(3)))["good", "log-lost"] == "fixed"
+
+
+def test_a_pattern_that_is_turned_off_fails_nothing(request_for):
+    audited(request_for())
+    policy = Policy(Options(ignore=("non-finite",)), fail_on="critical")
+    second = audited(request_for(1, policy=policy))
+    assert second.failing == () and ("nan", "non-finite") not in states(second)
+    again = audited(request_for(2, policy=Policy(fail_on="critical")))
+    assert states(again)["nan", "non-finite"] == "known"
+
+
+def test_a_renamed_folder_is_the_same_run(project, request_for):
+    audited(request_for())
+    (project / "archive").mkdir()
+    (project / "nan").rename(project / "archive" / "nan-old")
+    second = audited(request_for(1))
+    assert states(second)["archive/nan-old", "non-finite"] == "known"
+    assert {run.key: run.seen for run in second.runs}["archive/nan-old"] == "unchanged"
+    assert not [run for run in second.runs if run.seen == "gone"]
+
+
+def test_a_copy_is_a_run_of_its_own(project, request_for):
+    audited(request_for())
+    shutil.copytree(project / "nan", project / "copy")
+    assert states(audited(request_for(1))) == {
+        ("nan", "non-finite"): "known", ("copy", "non-finite"): "new", ("over", "overfitting"): "known",
+    }  # fmt: skip
+
+
+def test_a_moved_project_is_looked_at_again(tmp_path, project, request_for):
+    audited(request_for(project="p"))
+    project.rename(tmp_path / "elsewhere")
+    second = audited(request_for(1, project="p", root=tmp_path / "elsewhere"))
+    assert set(states(second).values()) == {"known"}
+    assert {Path(run.path).parent for run in second.runs} == {tmp_path / "elsewhere"}
+
+
+def test_what_settled_and_was_not_told_is_new_again(project, request_for):
+    """The process dies when its page is begun: the next night tells it, the next audit at once does not."""
+    nightly.audited(request_for())
+    soon = audited(request_for(now=NOW + 60))
+    assert set(states(soon).values()) == {"known"}
+    assert {one.state for one in audited(request_for(1)).findings} == {"new"}
+    assert set(states(audited(request_for(2))).values()) == {"known"}
+
+
+def test_a_look_changes_nothing(tmp_path, project, request_for):
+    audited(request_for())
+    put(project, "later", overfitted(9), age=-DAY)
+    looks = [audited(request_for(1, rehearsed=True)) for _ in range(2)]
+    assert [states(one)["later", "overfitting"] for one in looks] == ["new", "new"]
+    assert states(audited(request_for(1)))["later", "overfitting"] == "new"
+
+
+def test_what_went_wrong_in_passing_is_tried_again(tmp_path, project, request_for, monkeypatch):
+    real = night.judge
+
+    def full(jobs, errand):
+        return [Unread(path=str(job.group.path), message="disk full") if job.key == "nan" else one for job, one in zip(jobs, real(jobs, errand), strict=True)]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(night, "judge", full)
+        assert len(audited(request_for()).errors) == 1
+    second = audited(request_for(1))
+    assert (second.errors, second.diagnosed) == ((), 1)
+
+
+def test_names_that_are_no_utf8(project, request_for):
+    folder = os.fsdecode(os.fsencode(project) + b"/bad\xff")
+    put(Path(folder).parent, Path(folder).name, broken(4))
+    Path(folder, "lfs").mkdir()
+    Path(folder, "lfs", "trainer_state.json").write_text(LFS)
+    for i in range(2):
+        result = audited(request_for(i))
+        assert len(result.errors) == 1
+        json.dumps(result.document(), allow_nan=False).encode()
+
+
+def test_reports_that_nothing_leads_to_are_taken_away(tmp_path, project, request_for):
+    pages = tmp_path / "pages"
+    first = {run.key: run.page for run in audited(request_for(pages=pages)).runs}
+    put(project, "over", healthy(2), age=-DAY)
+    shutil.rmtree(project / "nan")
+    (pages / "runs" / "mine.html").write_text("of a user")
+    audited(request_for(2, pages=pages))
+    assert not (pages / first["over"]).exists()
+    audited(request_for(3, pages=pages))
+    assert sorted(path.name for path in (pages / "runs").iterdir()) == ["mine.html"]

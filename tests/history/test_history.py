@@ -301,3 +301,31 @@ def test_a_record_that_this_version_cannot_read_is_looked_at_again(where):
             connection.exec_driver_sql("UPDATE curvelab_findings SET body = '{\"pattern\": 1}' WHERE run = 'a'")
         assert list(history.records("p")) == ["c"]
         assert states(settle(history, *(tonight(found(), key=key) for key in "abc"), day=1)) == [("a", "new"), ("b", "known"), ("c", "known")]
+
+
+def test_memos(where):
+    with History.open(where) as history:
+        assert history.memo("p", "undelivered") is None
+        history.remember("p", "undelivered", lambda before: f"{before} one")
+        history.remember("p", "undelivered", lambda before: f"{before} two")
+        history.remember("q", "undelivered", lambda before: "other")
+        assert (history.memo("p", "undelivered"), history.memo("p", "else")) == ("None one two", None)
+
+
+def test_a_rehearsal_writes_nothing(where):
+    with History.open(where) as history:
+        told = [history.settle("p", [tonight(found(), key="a")], now=NOW, tree="x", wanted=everything, rehearsed=True) for _ in "12"]
+        assert [[one.state for one in night.findings] for night in told] == [["new"], ["new"]]
+        assert (history.audits("p"), history.tree("p"), history.patterns("p")) == ([], None, [])
+
+
+def test_what_nobody_heard_of_is_new_again(where):
+    with History.open(where) as history:
+        memo = ("m", lambda old, new: f"{old} {len(new.findings)}")
+        first = history.settle("p", [tonight(found(), key="a")], now=NOW, tree="x", wanted=everything, memo=memo)
+        names = [one.fingerprint for one in first.findings]
+        again = history.settle("p", [tonight(found(), key="a")], now=NOW + DAY, tree="x", wanted=everything, again=names)
+        assert [one.state for one in again.findings] == ["new"]
+        assert history.memo("p", "m") == "None 1"
+        later = history.settle("p", [tonight(found(), key="a")], now=NOW + 2 * DAY, tree="x", wanted=everything)
+        assert [one.state for one in later.findings] == ["known"]

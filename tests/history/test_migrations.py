@@ -23,7 +23,7 @@ SAVED = Path(__file__).parent / "saved"  # a history of each version, as SQL
 LATER = '''
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 def upgrade():
     anew = "always" if op.get_bind().dialect.name == "sqlite" else "never"
@@ -54,7 +54,7 @@ def later(tmp_path):
     """The migrations of a later version."""
     folder = tmp_path / "100%(later)s"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "v0002_later.py").write_text(LATER)
+    (folder / "versions" / "v0003_later.py").write_text(LATER)
     return folder
 
 
@@ -101,8 +101,8 @@ def test_a_later_version_keeps_everything_and_is_refused_by_this_one(where, late
         fill(history)
     found_ = place(where)
     engine = connected(found_)
-    migrate(engine, found_, later, "0002")
-    migrate(engine, found_, later, "0002")
+    migrate(engine, found_, later, "0003")
+    migrate(engine, found_, later, "0003")
     with engine.connect() as connection:
         assert connection.execute(text("SELECT length FROM curvelab_runs")).scalars().all() == [1000, 1000]
         assert connection.execute(text("SELECT count(*) FROM curvelab_summaries")).scalar() == 3
@@ -110,7 +110,7 @@ def test_a_later_version_keeps_everything_and_is_refused_by_this_one(where, late
             assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
     check(History(engine, found_))
     engine.dispose()
-    with pytest.raises(UsageError, match=rf"was written by a newer curvelab \(schema 0002, this one knows {NEWEST}\); update"):
+    with pytest.raises(UsageError, match=rf"was written by a newer curvelab \(schema 0003, this one knows {NEWEST}\); update"):
         History.open(where)
 
 
@@ -121,7 +121,7 @@ def test_a_migration_that_fails_leaves_the_old_tables(where, later):
     found_ = place(where)
     engine = connected(found_)
     with pytest.raises(RuntimeError, match="killed"):
-        migrate(engine, found_, later, "0002")
+        migrate(engine, found_, later, "0003")
     engine.dispose()
     with History.open(where) as history:
         history.unmute(stop.id)

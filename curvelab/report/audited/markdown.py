@@ -27,19 +27,22 @@ class Section:
     most: int = MOST_OTHERS
 
 
-def markdown(result: AuditResult, link: str = "", limit: int = LIMIT, only: Sequence[str] | None = None) -> str:
+def markdown(
+    result: AuditResult, link: str = "", limit: int = LIMIT, only: Sequence[str] | None = None, unread: bool | None = None
+) -> str:
     """The digest, `limit` characters at most: what does not fit is counted.
 
     link   address of the audit's page (or of its folder): runs are links then, and the page is named
-    only   fingerprints of the findings to tell, for one audience (None: all); of unusual runs only those in which one of
-           them lies are told then, and no unread input
+    only   fingerprints of the findings and departures to tell, for one audience (None: all)
+    unread whether inputs that can no longer be read are told; None: if there is no `only`
     """
     answer = telling.answer(result, only)
     mark = f"{wording.SHAPES[answer.severity]} " if answer.severity else ""
     title = [f"**{mark}{escaped(answer.title, 200)}**"]
     sentence = ["", escaped(answer.sentence, 600)] if answer.sentence and only is None else []
     foot = ["", f"[All runs]({_page(link)})"] if link else []
-    sections = _sections(result, link, only, LONGEST if limit >= LIMIT else SHORTEST)
+    tell_unread = only is None if unread is None else unread
+    sections = _sections(result, link, only, tell_unread, LONGEST if limit >= LIMIT else SHORTEST)
     for head, end in (([*title, *sentence], foot), (title, foot), (title, [])):
         room = limit - _length([*head, *end])
         if room >= 0:
@@ -47,13 +50,13 @@ def markdown(result: AuditResult, link: str = "", limit: int = LIMIT, only: Sequ
     return _shortest(answer.title, limit)
 
 
-def _sections(result: AuditResult, link: str, only: Sequence[str] | None, most: int) -> list[Section]:
+def _sections(result: AuditResult, link: str, only: Sequence[str] | None, tell_unread: bool, most: int) -> list[Section]:
     names, pages = telling.names(result), {run.key: run.page for run in result.runs if run.page}
-    told = telling.ranked(telling.among(result.told, only))
+    told = telling.to_tell(result, only)
     fixed = telling.ranked(telling.among(result.of("fixed"), only))
-    theirs = {one.run for one in (*told, *fixed)}
-    unusual = [one for one in telling.unusual(result, new=True) if only is None or one.run in theirs]
-    unread = result.errors if only is None else ()
+    unusual = [one for one in telling.unusual(result, new=only is None) if only is None or one.fingerprint in only]
+    unusual += [one for one in telling.unusual(result, new=True) if only is not None and one.fingerprint in only]
+    unread = [error for error in result.errors if only is None or error.new] if tell_unread else []
 
     def name(key: str, finding: TrackedFinding | None, called: str) -> str:
         return _linked(called, link, (finding.page if finding is not None else None) or pages.get(key))

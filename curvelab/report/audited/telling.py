@@ -28,7 +28,7 @@ class Answer:
 
 def answer(result: AuditResult, only: Sequence[str] | None = None) -> Answer:
     """The answer; `only` holds the fingerprints of the findings that this reader is told of (None: all)."""
-    told = ranked(among(result.told, only))
+    told = to_tell(result, only)
     worst = told[0].severity if told else None
     among_runs = plural(len(present(result)), "run")
     if not result.runs:
@@ -44,7 +44,19 @@ def answer(result: AuditResult, only: Sequence[str] | None = None) -> Answer:
         rest = (_fails(result), *_circumstances(result))
         return Answer(f"{_listed(_counted(told))} {where}", _sentences(rest), worst)
     calm = not result.errors and not result.failing and not any(one.new for one in result.departures)
+    odd = len({one.run for one in result.departures if one.new and (only is None or one.fingerprint in only)})
+    lost = sum(error.new for error in result.errors)
+    news = [f"{plural(odd, 'run')} {_are(odd)} unlike those before"] if odd else []
+    news += [f"{plural(lost, 'input')} can no longer be read"] if lost else []
+    if news:
+        return Answer(f"No new finding {where}, but {' and '.join(news)}", _sentences(_circumstances(result)), "warning")
     return Answer(f"Nothing new {where}", _sentences(("nothing to do today" if calm else "", *_circumstances(result))), None)
+
+
+def to_tell(result: AuditResult, only: Sequence[str] | None = None) -> list[TrackedFinding]:
+    """The findings that a reader is told of: all that count, or those named by their fingerprints (None: all)."""
+    there = result.told if only is None else [one for one in result.findings if one.state not in ("fixed", "muted")]
+    return ranked(among(there, only))
 
 
 def _empty(result: AuditResult) -> Answer:
@@ -62,7 +74,7 @@ def _first(
         return Answer(f"First audit: nothing found in {among_runs}", _sentences(_circumstances(result)), None)
     critical = sum(one.severity == "critical" for one in found)
     title = f"First audit: {plural(len(found), 'finding')} in {among_runs}, {count(critical) if critical else 'none'} critical"
-    accept = "to be told only of what is new from now on, accept it all: curvelab audit DIR --accept-current"
+    accept = "from the next audit on only what is new is told; --accept-current takes all of this as known at once"
     return Answer(title, _sentences((accept, *_circumstances(result))), told[0].severity if told else None)
 
 
