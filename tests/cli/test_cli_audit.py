@@ -228,3 +228,92 @@ def test_a_failed_audit_leaves_the_old_pages(call, project, tmp_path, monkeypatc
     assert call("audit", "outputs").code == 5
     assert page.read_bytes() == before
     assert list(page.parent.glob(".*.tmp")) == []
+
+
+def test_a_target_that_could_not_be_told_is_told_the_next_time(call, project):
+    with receiving() as fine, receiving(500, 500, 500, 200) as broken_:
+        targets = ["--notify", f"json://{fine.host}/", "--notify", f"json://{broken_.host}/"]
+        first = call("audit", "outputs", *targets)
+        assert "could not notify" in first.err
+        told = len(broken_.told)
+        broken_.answers[:] = [200]
+        for _ in range(2):
+            assert "could not notify" not in call("audit", "outputs", *targets).err
+        assert len(broken_.told) == told + 1, "once more, and not again"
+        assert len(fine.told) == 1
+        assert "over" in bodies(broken_)[-1]
+
+
+def test_an_input_that_can_no_longer_be_read_is_told_once(call, project):
+    with receiving() as everybody:
+        call("audit", "outputs", "--accept-current")
+        (project / "good" / "trainer_state.json").write_text(LFS)
+        codes = [call("audit", "outputs", "--notify", f"json://{everybody.host}/").code for _ in range(2)]
+        assert codes == [3, 3]
+        assert len(everybody.told) == 1
+        assert "good/trainer_state.json" in bodies(everybody)[0]
+
+
+def test_unreadable_inputs_may_be_allowed(call, project):
+    put(project, "nan", broken(3))
+    (project / "bad").mkdir()
+    (project / "bad" / "trainer_state.json").write_text(LFS)
+    assert call("audit", "outputs", "--allow-unreadable").code == 1
+    assert call("audit", "outputs", "--allow-unreadable").code == 0
+
+
+def test_a_flag_overrules_the_rules(call, project, tmp_path):
+    (tmp_path / "curvelab.toml").write_text("[[audit.rules]]\nruns = '*'\nfail-on = 'new-warning'\n")
+    assert call("audit", "outputs", "--fail-on", "never", "--look").code == 0
+    assert call("audit", "outputs", "--look").code == 1
+
+
+def test_a_look_takes_no_news_away(call, project, tmp_path):
+    with receiving() as everybody:
+        looks = [call("audit", "outputs", "--look", "--notify", f"json://{everybody.host}/") for _ in range(2)]
+        assert everybody.told == []
+    assert ["(new)" in look.out for look in looks] == [True, True]
+    assert not (tmp_path / "reports" / "audit" / "index.html").exists()
+    assert "(new)" in call("audit", "outputs").out
+
+
+def test_every_format_has_the_same_history(call, project, tmp_path):
+    (tmp_path / "curvelab.toml").write_text('output = "out"\n')
+    call("audit", "outputs")
+    told = call("audit", "outputs", "--format", "json").json()
+    assert (told["audit"]["number"], told["audit"]["new"]) == (2, [])
+    assert call("mute", "over", "overfitting").code == 0
+    assert not (tmp_path / "reports").exists()
+
+
+def test_files_besides_the_page(call, project, tmp_path):
+    call("audit", "outputs", "--json", "night.json", "--md", "night.md")
+    assert json.loads((tmp_path / "night.json").read_text())["audit"]["number"] == 1
+    assert "over" in (tmp_path / "night.md").read_text()
+    assert (tmp_path / "reports" / "audit" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'ping = ["https://hc-ping.com/SECRET"]',
+        'notify = ["slack://T/B/SECRET", ""]',
+        'notify = { slack = "slack://SECRET" }',
+        'history = ["postgresql://u:SECRET@h/d"]',
+        'history = "postgresql:/u:SECRET@h/d"',
+        'history = "postgres//u:SECRET@h/d"',
+        '[[audit.rules]]\nruns = "a"\nnotify = [["slack://SECRET"]]',
+    ],
+)
+def test_no_secret_of_the_settings_is_shown(call, project, tmp_path, text):
+    (tmp_path / "curvelab.toml").write_text(f"[audit]\n{text}\n")
+    for answer in (call("audit", "outputs"), call("mute", "over", "overfitting")):
+        assert answer.code == 2
+        assert "SECRET" not in answer.out + answer.err
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs", "curvelab.toml"}
+
+
+def test_no_folder_as_json(call):
+    answer = call("audit", "absent", "--format", "json")
+    assert answer.code == 4
+    assert [error["path"] for error in answer.json()["errors"]] == ["absent"]
