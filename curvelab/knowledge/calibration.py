@@ -7,4 +7,4 @@ families; they share the map.
 """
 
 SCALE = 0.68
-POWER = 1.6
+POWER = 1.4
