@@ -3,7 +3,8 @@
 Settings with several known seeds tell it themselves: Student's t on their pooled spread. Without them a run's own evals
 do not: they are all of one seed, and another seed moves the whole curve. There the noise of one run is that of its curve
 and, beside it, the spread that seeds usually have: `BETWEEN` of the level, or the spread of runs of equal settings where
-that is larger. Beside groups of seeds, a run alone is as noisy as their seeds, or as its own curve. Many runs make many pairs: what separates any two of k runs is taken from the studentized range (Tukey 1949).
+that is larger. Beside groups of seeds, a run alone is as noisy as their seeds, or as its own curve. Many runs make many
+pairs: what separates any two of k runs is taken from the studentized range (Tukey 1949).
 """
 
 from __future__ import annotations
@@ -87,6 +88,11 @@ def _luck(a: Unit, b: Unit) -> float:
         return 0.0
     tries = [float(np.mean([value.luck for value in one.values])) for one in (a, b)]
     return abs(tries[0] - tries[1]) * max(float(np.mean([value.noise for value in one.values])) for one in (a, b))
+
+
+def single(freedom: int, tested: int) -> float:
+    """Sigmas beyond which one of so many tested changes is believed; freedom 0: the noise is taken as known."""
+    return _quantile(freedom, 2, tested)
 
 
 @cache

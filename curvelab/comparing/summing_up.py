@@ -8,9 +8,11 @@ from curvelab.comparing.choice import Choice
 from curvelab.comparing.differences import differing
 from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.identity import unclear_data
+from curvelab.comparing.kinds import per_token
 from curvelab.comparing.noise import BETWEEN, Noise
 from curvelab.comparing.ranking import Unit, ahead
 from curvelab.comparing.told import listed, untold
+from curvelab.comparing.vocabularies import padded
 from curvelab.comparing.wording import names
 from curvelab.model.verdicts import Baseline, Ranking
 
@@ -143,15 +145,24 @@ def caveats(
         for one in summed[:MOST_NAMED]
         if choice.metric != "train/loss"
     ]
-    kinds = {kind for one in entrants if (kind := one.facts.setting("model_type")) is not None}
-    if not refused and len(kinds) > 1:
-        told.append(f"models of different kinds ({', '.join(sorted(map(str, kinds))[:4])}) with vocabularies of one size: taken to be one")
+    if not refused and per_token(entrants, choice):
+        told += _vocabularies([one for one in entrants if not whys[one.id]])
     data = unclear_data(entrants) if not refused and choice.metric.startswith(("eval/", "test/")) else []
     told += [f"trained on different data ({names(data)}), and no log names its eval set: it is taken to be one"] if data else []
     told += [f"the ranking is for {budget}"] if budget.startswith("whole") and not refused else []
     told += [f"not counted, each value has too few runs: {', '.join(varied)}"] if varied else []
     told += _unseen(entrants)
     return tuple(one[0].upper() + one[1:] if one.split(" ")[0].isalpha() else one for one in told)
+
+
+def _vocabularies(ranked: Sequence[Entrant]) -> list[str]:
+    """What is taken for granted of the vocabularies of the ranked runs."""
+    sizes = padded(ranked)
+    kinds = {kind for one in ranked if (kind := one.facts.setting("model_type")) is not None}
+    told = [f"vocabularies of {names(sizes)} are taken to be one, with padding or a few added tokens"] if sizes else []
+    if not sizes and len(kinds) > 1:
+        told.append(f"models of different kinds ({', '.join(sorted(map(str, kinds))[:4])}) with vocabularies of one size: taken to be one")
+    return told
 
 
 def _unseen(entrants: Sequence[Entrant]) -> list[str]:
