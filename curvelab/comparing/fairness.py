@@ -16,11 +16,14 @@ from curvelab.comparing.scaling import divided_by_accumulation, scaled_by_accumu
 from curvelab.comparing.splitting import by_key, classes, ids, names_of, split
 from curvelab.comparing.told import comparable
 from curvelab.comparing.vocabularies import models, tokenizers, vocabularies
+from curvelab.comparing.wording import names as names_told
 from curvelab.model.verdicts import Refusal
 from curvelab.perplexity import HIGHEST
 
 SAME_SIZE = 0.02  # of an eval set; its size is runtime x samples a second, and both are rounded (judgement)
 FEWEST = 3  # values of a metric without which one run's best is a matter of luck (judgement)
+FEWEST_LOGS = 6  # of the train loss: the noise of its level is told by the curve alone (simulated: tests/comparing/test_noise.py)
+MEND = "mend the runs that failed first: curvelab postmortem says why each did"
 SMOOTHING = "label_smoothing_factor"
 DEFINITIONS = (SMOOTHING, "loss_type", "completion_only_loss", "assistant_only_loss", "loss_reduction", "reduction", "loss_unit")
 GUESSED = 1.2  # times ln of the vocabulary: a loss per token of weights that know nothing at all is no more (judgement)
@@ -45,11 +48,20 @@ def too_few(entrants: Sequence[Entrant], choice: Choice, ranked: Sequence[Entran
         return None
     few = [one for one in entrants if not one.failure and one not in ranked]
     text = f"fewer than two runs can be ranked by {choice.metric}"
+    failed = [one for one in entrants if one.failure]
     if few:
         counts = ", ".join(f"{one.name} {len(one.line(choice.metric))}" for one in few[:4])
-        text += f": too few values of it ({counts}; {FEWEST} are needed, or several seeds)"
+        text += f": too few values of it ({counts}; {fewest(choice)} are needed, or several seeds)"
+    elif failed:
+        told = names_told([f"{one.name} {one.failure}" for one in failed])
+        return Refusal(kind="failed", text=f"{text}: {told}", alternative=MEND, runs=ids(failed))
     shorter = "evaluate more often (every 5–10 % of the steps), or repeat each setting with other seeds"
     return Refusal(kind="too-few-points", text=text, alternative=shorter, runs=tuple(one.id for one in few))
+
+
+def fewest(choice: Choice) -> int:
+    """Values of the metric that a run without seeds must have to be ranked."""
+    return FEWEST_LOGS if choice.metric == "train/loss" else FEWEST
 
 
 def _no_cross_entropy(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:

@@ -16,8 +16,9 @@ import numpy as np
 
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.entrants import Entrant, level_at_end
-from curvelab.comparing.fairness import FEWEST
+from curvelab.comparing.fairness import fewest
 from curvelab.comparing.noise import Noise
+from curvelab.comparing.wording import short
 from curvelab.deciding import eval_noise
 from curvelab.model.log import Floats
 from curvelab.model.run import Curve
@@ -65,11 +66,17 @@ class Unit:
     def stem(self) -> str:
         """What the names of its runs have in common but for the seed."""
         names = [one.name for one in self.members]
-        return names[0] if len(names) == 1 else _SEED_BEFORE.sub("", commonprefix(names)) or names[0]  # noqa: RUF071 - names, not paths
+        stem = names[0] if len(names) == 1 else _SEED_BEFORE.sub("", commonprefix(names)) or names[0]  # noqa: RUF071 - names, not paths
+        return short(stem)
 
     @property
     def name(self) -> str:
         return self.stem if len(self.members) == 1 else f"{self.stem} ({len(self.members)} seeds)"
+
+    @property
+    def lost(self) -> tuple[Entrant, ...]:
+        """The seeds that failed."""
+        return tuple(one for one in self.members if one.failure)
 
     @property
     def ranked(self) -> tuple[Entrant, ...]:
@@ -143,8 +150,8 @@ def unranked(one: Entrant, value: Value | None, choice: Choice, seeds: bool) -> 
         return one.failure
     if value is None:
         return f"{choice.metric} was not logged"
-    if value.points < FEWEST and not seeds:
-        return f"{value.points} {'value' if value.points == 1 else 'values'} of {choice.metric}, {FEWEST} are needed"
+    if value.points < (needed := fewest(choice)) and not seeds:
+        return f"{value.points} {'value' if value.points == 1 else 'values'} of {choice.metric}, {needed} are needed"
     return ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from curvelab.comparing.entrants import Entrant
+from curvelab.comparing.wording import short
 from curvelab.model.verdicts import Refusal
 
 NOT_TOLD = {
@@ -50,7 +51,7 @@ def classes(groups: Sequence[Sequence[Entrant]]) -> tuple[tuple[str, ...], ...]:
 
 
 def names_of(entrants: Sequence[Entrant]) -> str:
-    shown = ", ".join(one.name for one in entrants[:3])
+    shown = ", ".join(short(one.name) for one in entrants[:3])
     return f"{shown} and {len(entrants) - 3} more" if len(entrants) > 3 else shown
 
 

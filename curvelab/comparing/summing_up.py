@@ -13,7 +13,7 @@ from curvelab.comparing.noise import BETWEEN, Noise
 from curvelab.comparing.ranking import Unit, ahead
 from curvelab.comparing.told import listed, untold
 from curvelab.comparing.vocabularies import padded
-from curvelab.comparing.wording import names
+from curvelab.comparing.wording import names, short
 from curvelab.model.verdicts import Baseline, Ranking
 
 MOST_NAMED = 3
@@ -29,14 +29,38 @@ def answer(
     """Which is better, is it real, and what changed."""
     if not order:
         first = ranking.refusals[0]
-        told = f"No ranking of these {len(entrants)} runs by {ranking.metric}: {first.text}. Fair instead: {first.alternative}."
+        left = [one for one in entrants if not one.failure]
+        instead = "Instead" if first.kind == "failed" else "Fair instead"
+        told = _only(left[0], entrants) if first.kind == "failed" and len(left) == 1 else (
+            f"No ranking of these {len(entrants)} runs by {ranking.metric}: {first.text}. {instead}: {first.alternative}."
+        )
         apart = [one for one in ranking.classes if one.sentence and not one.ranked]
         told += f" Among those that are comparable ({apart[0].label}): {apart[0].sentence}" if apart else ""
     elif len(order) == 1:
-        told = f"All {len(entrants)} runs are seeds of one setting: {_spread(order[0], ranking)}."
+        told = _sole(order[0], entrants, ranking)
     else:
         told = best(order, ranking, placed) + why(order) + _shorter(order, ranking, placed) + _odd_ones(entrants, ranking)
     return told + _regressions(held)
+
+
+def _only(left: Entrant, entrants: Sequence[Entrant]) -> str:
+    """The one run that did not fail is the better one, whatever its loss."""
+    failed = [f"{short(one.name)} {one.failure}" for one in entrants if one.failure]
+    return f"{short(left.name)} is the only one of {len(entrants)} runs that did not fail: {names(failed)}."
+
+
+def _sole(unit: Unit, entrants: Sequence[Entrant], ranking: Ranking) -> str:
+    """The one setting that is ranked: all runs are its seeds, or the others cannot be ranked."""
+    if len(unit.members) == len(entrants):
+        return f"All {len(entrants)} runs are seeds of one setting: {_spread(unit, ranking)}.{_lost(unit)}"
+    out = [f"{short(one.name)} ({one.failure})" if one.failure else short(one.name) for one in entrants if one not in unit.members]
+    return f"Only {unit.name} can be ranked: {_spread(unit, ranking)}.{_lost(unit)} Not ranked: {names(out)}."
+
+
+def _lost(unit: Unit) -> str:
+    if not unit.lost:
+        return ""
+    return f" But {len(unit.lost)} of its {len(unit.members)} seeds failed ({names([f'{short(one.name)} {one.failure}' for one in unit.lost])})."
 
 
 def best(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int]) -> str:
@@ -47,6 +71,10 @@ def best(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int]) -> 
     alone = ", one seed each" if all(len(one.values) == 1 for one in order) else ""
     if not tied:
         lead = ahead(head.by, head.noise, head.noise_from, than=order[1].name)
+        if first.lost:
+            lost, left = len(first.lost), len(first.values)
+            few = f"{left} of its {len(first.members)} seeds {'is' if left == 1 else 'are'} ranked, {lost} failed ({first.lost[0].failure})"
+            return f"{first.name} has the best {reached}, {lead}, but only {few}: no plain winner."
         return f"{first.name} is the best of {len(order)}{alone}: {reached}, {lead}."
     return (
         f"No clear winner{f' ({alone[2:]})' if alone else ''}: {first.name} ({reached}) and {names([one.name for one in tied])} are within "
