@@ -173,6 +173,12 @@ def caveats(
         for one in summed[:MOST_NAMED]
         if choice.metric != "train/loss"
     ]
+    if not refused and per_token(entrants, choice) and choice.metric.startswith(("eval/", "test/")):
+        cut = {length for one in entrants for length in [one.facts.setting("max_length") or one.facts.setting("max_seq_length")] if length}
+        told += [f"texts are cut at other lengths ({names(sorted(map(str, cut)))}): with more of a text before it, a token is easier to tell"] * (
+            len(cut) > 1
+        )
+    told += [f"the best {choice.metric} of {one} stands alone: the evals beside it are far off, which is taken for noise" for one in _alone(units)]
     if not refused and per_token(entrants, choice):
         told += _vocabularies([one for one in entrants if not whys[one.id]])
     data = unclear_data(entrants) if not refused and choice.metric.startswith(("eval/", "test/")) else []
@@ -191,6 +197,11 @@ def _vocabularies(ranked: Sequence[Entrant]) -> list[str]:
     if not sizes and len(kinds) > 1:
         told.append(f"models of different kinds ({', '.join(sorted(map(str, kinds))[:4])}) with vocabularies of one size: taken to be one")
     return told
+
+
+def _alone(units: Sequence[Unit]) -> list[str]:
+    """Runs whose best eval may be a glitch of the log."""
+    return [short(one.name) for unit in units for one, value in zip(unit.ranked, unit.values, strict=True) if value.alone][:MOST_NAMED]
 
 
 def _unseen(entrants: Sequence[Entrant]) -> list[str]:

@@ -28,7 +28,7 @@ WATCHING = frozenset((*LOGGING, *SEEDS, "dataloader_num_workers", "transformers_
 LAST = WATCHING | frozenset(DATA)
 # Names, places and times of a run: they differ from run to run whatever is trained.
 _VOLATILE = re.compile(
-    r"(^|[_./-])(dir|path|file|name|id|uuid|time|date|timestamp|host|hostname|user|port|url|tags?|notes?|version|seed|pid|job(_?id)?|exp(eriment)?|random_state|runtime|started?(_at)?|duration)s?$"
+    r"(^|[_./-])(dir|path|file|name|id|uuid|time|date|timestamp|host|hostname|user|port|url|tags?|notes?|version|seed|pid|job(_?id)?|exp(eriment)?|random_state|runtime|start(ed)?(_at)?|duration)s?$"
     r"|^(hub|push_to_hub|report_to|logging|log|save|saving|wandb|_wandb|eval|evaluation|output|run|resume|local_rank"
     r"|disable_tqdm|include|overwrite|debug|dataloader|total_flos|deepspeed_plugin|distributed_state|cached|device|__)",
     re.I,
