@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from curvelab.comparing.associations import associations, too_varied
-from curvelab.comparing.axes import align
+from curvelab.comparing.axes import Place, align
 from curvelab.comparing.baselines import held_against, named
 from curvelab.comparing.budgets import budget, common
 from curvelab.comparing.choice import Choice, choose
 from curvelab.comparing.classes import classes_of, command, label_of, main_class, why_apart
-from curvelab.comparing.differences import differences, others, seed_groups
+from curvelab.comparing.differences import differences, others, seed_groups, seeds_of
 from curvelab.comparing.effects import effects
 from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.fairness import refusals, too_few
@@ -72,8 +73,11 @@ def compared(
     if len(diagnosed) < 2:
         raise UsageError(f"a comparison takes two runs or more, and there {'is one' if diagnosed else 'is none'}")
     entrants = [Entrant(run, Facts(run), diagnosis) for run, diagnosis in diagnosed]
-    choice = choose(entrants, rank_by, goal)
-    axis, places = align(entrants, by)
+    telling = [one for one in entrants if any(len(curve) for curve in one.run.logged.values())] or entrants
+    choice = choose(telling, rank_by, goal)
+    axis, places = align(telling, by)
+    nowhere: dict[AxisName, Place] = dict.fromkeys(axis.possible, np.zeros_like)
+    places |= {one.id: nowhere for one in entrants if one not in telling}
     return _Bench(entrants, choice, axis, places, baseline, options).comparison()
 
 
@@ -98,6 +102,7 @@ class _Bench:
         refused = (*refused, few) if few else refused
         fair = [] if main is None or few else [one for one in units if one.members[0] in main and one.values]
         if main is not None:
+            classes = [[*main], *(one for one in classes if one is not main)]
             whys |= {one.id: whys[one.id] or why_apart(one, main[0], refused) for one in self.entrants if one not in main}
         noise = noise_among(fair or units)
         placed = ranks(fair, self.choice, noise)
@@ -223,7 +228,7 @@ class _Bench:
             number=unit.number,
             name=unit.name,
             runs=tuple(one.id for one in unit.members),
-            seeds=tuple(one.seed for one in unit.members if one.seed is not None),
+            seeds=seeds_of(unit.members),
             rank=placed.get(unit.number),
             mean=unit.mean if numbers else None,
             spread=unit.spread,

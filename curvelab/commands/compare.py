@@ -82,14 +82,28 @@ def compare(
         raise UsageError("--fail-on regression: say against which run, with --baseline RUN")
     place = _place(settings)
     settings.check_patterns()
-    gathered = read_runs(paths, settings.metrics, flags.metrics)
-    if not gathered.runs:
+    gathered = _with_points(read_runs(paths, settings.metrics, flags.metrics))
+    if not gathered.runs or (len(gathered.runs) == 1 and gathered.errors):
+        if gathered.runs:
+            say(f"curvelab: a comparison takes two runs or more, and only {gathered.runs[0].name} could be read")
         _deliver_nothing(settings, place, gathered)
-        raise typer.Exit(exit_code(0, max(1, len(gathered.errors))))
+        raise typer.Exit(exit_code(len(gathered.runs), max(1, len(gathered.errors))))
     comparison = _compared(gathered, settings)
     _deliver(comparison, settings, place, gathered)
     failing = (regression and _regressed(comparison)) or _fails(comparison, settings.fail_on)
     raise typer.Exit(exit_code(len(gathered.runs), len(gathered.errors), failing))
+
+
+def _with_points(gathered: Gathered) -> Gathered:
+    """Without the runs of damaged logs of which no number is left: there is nothing to compare of them."""
+    from curvelab.ingest import Gathered
+    from curvelab.model.errors import UnreadableError
+
+    empty = [run for run in gathered.runs if not run.logged and any(note.level != "info" for note in run.notes)]
+    errors = [UnreadableError(run.path, "damaged, and no number of it could be read") for run in empty]
+    for error in errors:
+        say(str(error))
+    return Gathered([run for run in gathered.runs if run not in empty], [*gathered.errors, *errors], gathered.remarks)
 
 
 def _compared(gathered: Gathered, settings: UserSettings) -> Comparison:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from curvelab.clock import clock_of, tokens_seen
+from curvelab.comparing.batches import measured_batch, whole
 from curvelab.comparing.entrants import Entrant
 from curvelab.model.comparison import AXES, Axis
 from curvelab.model.errors import UsageError, did_you_mean
@@ -47,6 +48,8 @@ def _chosen(entrants: Sequence[Entrant], possible: Sequence[AxisName]) -> tuple[
     lengths = {one.facts.setting("max_length") or one.facts.setting("max_seq_length") for one in entrants}
     if len(lengths - {None}) > 1 and "tokens" in possible:
         return "tokens", "by tokens: the sequence lengths differ, so a step is not the same amount of text in all runs"
+    if unsure and "tokens" in possible:
+        return "tokens", f"by tokens: {unsure}"
     if unsure:
         return _fallback([axis for axis in possible if axis != "samples"], unsure)
     if len(batches) == 1:
@@ -54,6 +57,9 @@ def _chosen(entrants: Sequence[Entrant], possible: Sequence[AxisName]) -> tuple[
         if batch is None:
             return "step", "by step: no log tells the batch size, so steps are taken to be alike"
         sure = all(one.batch_is_sure for one in entrants)
+        if len(lengths - {None}) > 1:
+            told = ", ".join(str(one) for one in lengths if one is not None)
+            return "step", f"by step, though the sequence lengths differ ({told}) and no log counts tokens: a step is not the same amount of text"
         each = "" if sure else " on each device, and no log tells of more devices or of accumulation"
         return "step", f"by step: every run takes {batch:,} samples a step{each}"
     if None in batches:
@@ -67,7 +73,13 @@ def _chosen(entrants: Sequence[Entrant], possible: Sequence[AxisName]) -> tuple[
 
 
 def _unsure(entrants: Sequence[Entrant]) -> str:
-    """Why the told batches are not to be believed: bare logs tell that of one device, and epochs pass at another pace."""
+    """Why the told batches are not to be believed: some tell their devices and others do not, or bare logs tell that of one
+    device, and epochs pass at another pace."""
+    batches = {one.batch for one in entrants if one.batch is not None}
+    devices = [whole(one.facts.setting("world_size")) or whole(one.facts.setting("n_gpu")) for one in entrants]
+    measured = all(measured_batch(one.facts) is not None for one in entrants)
+    if len(batches) > 1 and None in devices and any(count is not None and count > 1 for count in devices) and not measured:
+        return "not every log tells its number of devices, so the batch sizes are not known"
     doubted = [one for one in entrants if one.batch is not None and not one.batch_is_sure]
     sizes = [one.batch * steps for one in entrants if one.batch is not None and (steps := _steps_an_epoch(one)) is not None]
     if not doubted or len(sizes) < 2 or max(sizes) <= min(sizes) * (1 + PACE):

@@ -48,8 +48,10 @@ def held_against(
     standings: list[Standing] = []
     for unit in rest:
         failed = [one for one in unit.members if one.failure]
-        if all(one.failure for one in base.members):
-            failed = []
+        lost = bool(base.lost) and len(base.lost) == len(base.members)
+        if lost:
+            standings.append(_against_lost(base, unit))
+            continue
         standings += [_failed(one) for one in failed]
         if len(failed) < len(unit.members):
             standings.append(_standing(base, unit, unit in comparable, choice, noise, pairs, refused))
@@ -61,7 +63,7 @@ def held_against(
         regressed=tuple(dict.fromkeys(regressed)),
         name=base.name,
         runs=tuple(one.id for one in base.members),
-        unjudged="" if base.values else f"{base.name}: {_why_not(base, choice)}",
+        unjudged="" if base.values or any(one.against == "better" for one in standings) else f"{base.name}: {_why_not(base, choice)}",
     )
 
 
@@ -70,6 +72,16 @@ def _failed(one: Entrant) -> Standing:
     return Standing(
         run=one.id, against="failed", change=None, sentence=f"{one.failure}; the baseline did not", name=one.name, runs=(one.id,)
     )
+
+
+def _against_lost(base: Unit, unit: Unit) -> Standing:
+    """Against a baseline that failed, whatever did not fail is better."""
+    alive = tuple(one.id for one in unit.members if not one.failure)
+    runs = alive or tuple(one.id for one in unit.members)
+    why = base.lost[0].failure
+    sentence = f"did not fail; the baseline {why}" if alive else f"{unit.lost[0].failure}; the baseline failed as well ({why})"
+    against: Against = "better" if alive else "not-comparable"
+    return Standing(run=runs[0], against=against, change=None, sentence=sentence, name=unit.name, runs=runs)
 
 
 def _standing(

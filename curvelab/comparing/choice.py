@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -89,13 +90,12 @@ def _given(goal: str | None) -> Goal | None:
     return "min" if goal == "min" else "max" if goal == "max" else None
 
 
-def task_metric(entrants: Sequence[Entrant]) -> str | None:
-    """An eval metric of the task (accuracy, F1, WER) that every run logged: fair where losses are not. None: there is none."""
+def task_metrics(entrants: Sequence[Entrant]) -> list[str]:
+    """The eval metrics of the task (accuracy, F1, WER) that every run logged: fair where losses are not."""
     counts = Counter(
         metric
         for one in entrants
         for metric in one.run.metrics
         if metric.startswith(("eval/", "test/")) and (RISES.search(metric) or FALLS.search(metric))
     )
-    shared = [m for m, count in counts.items() if count == len(entrants) and "perplexity" not in m and "token" not in m]
-    return min(shared, default=None)
+    return [m for m, count in counts.items() if count == len(entrants) and not re.search("perplexity|ppl$|token", m)]

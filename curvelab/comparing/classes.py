@@ -23,10 +23,10 @@ def classes_of(entrants: Sequence[Entrant], refused: Sequence[Refusal]) -> list[
 
 
 def main_class(classes: Sequence[Sequence[Entrant]], whys: Mapping[str, str]) -> Sequence[Entrant] | None:
-    """The class of more than half of the runs, two of which can be ranked: the others are the odd ones. None: there is none."""
-    first = classes[0]
-    total = sum(len(members) for members in classes)
-    return first if 2 * len(first) > total and sum(not whys[one.id] for one in first) > 1 else None
+    """The class of more than half of the runs that can be ranked, and of two: the others are the odd ones. None: there is none."""
+    counts = [sum(not whys[one.id] for one in members) for members in classes]
+    most = max(counts)
+    return classes[counts.index(most)] if 2 * most > sum(counts) and most > 1 else None
 
 
 def label_of(members: Sequence[Entrant], refused: Sequence[Refusal]) -> str:

@@ -97,10 +97,23 @@ def _experiment(one: Entrant) -> tuple[Any, ...]:
 
 
 def _siblings(one: Entrant, group: Sequence[Entrant]) -> bool:
-    seeds = [other.seed for other in group]
-    if one.seed is None or None in seeds or one.seed in seeds or not one.told.known:
+    if not one.told.known or any(not _other_seed(one, other) for other in group):
         return False
     return not changes(one.told, group[0].told)
+
+
+def _other_seed(one: Entrant, other: Entrant) -> bool:
+    """Whether two runs tell a seed, of whatever name, that is not the same; one that only one of them tells says nothing."""
+    return any(None not in pair and pair[0] != pair[1] for pair in zip(one.seeds, other.seeds, strict=True))
+
+
+def seeds_of(group: Sequence[Entrant]) -> tuple[int, ...]:
+    """The seeds by which runs of one setting differ: the trainer's, else those of the data, else those in their names."""
+    for kind in zip(*(one.seeds for one in group), strict=True):
+        known = tuple(one for one in kind if one is not None)
+        if len(set(known)) == len(group):
+            return known
+    return tuple(one.seed for one in group if one.seed is not None)
 
 
 def replicates(entrants: Sequence[Entrant]) -> list[list[Entrant]]:

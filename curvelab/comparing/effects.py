@@ -8,10 +8,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.differences import one_change
-from curvelab.comparing.noise import LEVEL, Noise
+from curvelab.comparing.noise import ENOUGH_SEEDS, LEVEL, Noise, single
 from curvelab.comparing.ranking import Unit
 from curvelab.comparing.told import comparable, number, shown
 from curvelab.model.verdicts import Effect
@@ -52,12 +53,10 @@ def effects(units: Sequence[Unit], choice: Choice, noise: Noise) -> tuple[Effect
 
 
 def _effect(name: str, pairs: Sequence[Pair], tested: int, choice: Choice, noise: Noise) -> Effect:
-    changes = np.array([after.mean - before.mean for before, after, _, _ in pairs])
-    needed = [noise.needed(before, after, pairs=tested) for before, after, _, _ in pairs]
+    blocks = _blocks(pairs)
+    changes = np.array([np.mean([one.mean for one in after]) - np.mean([one.mean for one in before]) for before, after in blocks])
     change = float(changes.mean())
-    half = math.sqrt(sum(one**2 for one in needed)) / len(pairs)
-    if len(pairs) > 2:  # how differently the pairs answered counts as well
-        half = max(half, 2 * float(changes.std(ddof=1)) / math.sqrt(len(pairs)))
+    half = _half(pairs, blocks, changes, tested, noise)
     _, _, from_, to = pairs[0]
     runs = len({one.id for before, after, _, _ in pairs for one in (*before.members, *after.members)})
     count = "one pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
@@ -69,6 +68,39 @@ def _effect(name: str, pairs: Sequence[Pair], tested: int, choice: Choice, noise
     return Effect(
         setting=name, from_=from_, to=to, change=change, low=change - half, high=change + half, pairs=len(pairs), runs=runs, sentence=sentence
     )
+
+
+def _blocks(pairs: Sequence[Pair]) -> list[tuple[list[Unit], list[Unit]]]:
+    """The groups before and after the change, those together that differ in nothing else: their pairs are not independent."""
+    found: list[tuple[list[Unit], list[Unit]]] = []
+    for before, after, *_ in pairs:
+        mine = next((block for block in found if before in block[0] or after in block[1]), None)
+        if mine is None:
+            found.append(([before], [after]))
+            continue
+        for one, side in ((before, mine[0]), (after, mine[1])):
+            if one not in side:
+                side.append(one)
+    return found
+
+
+def _half(
+    pairs: Sequence[Pair], blocks: Sequence[tuple[list[Unit], list[Unit]]], changes: NDArray[np.float64], tested: int, noise: Noise
+) -> float:
+    """Half of the interval: by the noise, by how runs of equal settings spread, by how differently the blocks answered."""
+    sides = [side for block in blocks for side in block]
+    each = math.sqrt(sum(noise.of_mean(one) ** 2 / len(side) ** 2 for side in sides for one in side)) / len(blocks)
+    least = float(np.mean([noise.least(before, after) for before, after, *_ in pairs]))
+    half = max(least, single(noise.freedom if noise.seeds is not None else 0, tested) * each)
+    freedom = sum(len(side) - 1 for side in sides)
+    if freedom:
+        spread = sum(float(np.var([one.mean for one in side])) * len(side) for side in sides) / freedom
+        apart = math.sqrt(spread * sum(1 / len(side) for side in sides)) / len(blocks)
+        told = single(freedom, tested) * apart
+        half = max(least, told) if freedom >= ENOUGH_SEEDS else max(half, told)
+    if len(blocks) > 2:
+        half = max(half, single(len(blocks) - 1, tested) * float(changes.std(ddof=1)) / math.sqrt(len(blocks)))
+    return half
 
 
 def _over_many(name: str, pairs: Sequence[Pair], values: int, choice: Choice, noise: Noise) -> list[Effect]:

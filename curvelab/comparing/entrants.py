@@ -74,8 +74,16 @@ class Entrant:
         seed = self.facts.setting("seed")
         if isinstance(seed, int) and not isinstance(seed, bool):
             return seed
+        return self.seeds[2]
+
+    @cached_property
+    def seeds(self) -> tuple[int | None, int | None, int | None]:
+        """(seed, data_seed, the seed in the name), each None where it is not told: a wrapper's name may tell what the trainer's own
+        seed, which stays at its default, does not."""
+        own, data = (self.facts.setting(name) for name in ("seed", "data_seed"))
         found = _SEED_IN_NAME.search(self.name)
-        return int(found[1]) if found else None
+        whole = [one if isinstance(one, int) and not isinstance(one, bool) else None for one in (own, data)]
+        return whole[0], whole[1], int(found[1]) if found else None
 
     @cached_property
     def failure(self) -> str:

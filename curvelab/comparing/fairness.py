@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
 
 import numpy as np
 
-from curvelab.comparing.choice import Choice, task_metric
-from curvelab.comparing.entrants import Entrant
-from curvelab.comparing.identity import eval_sets, model, tokenizer
-from curvelab.comparing.scaling import scaled_by_accumulation
-from curvelab.deciding import FALLS, RISES
+from curvelab.comparing.choice import Choice
+from curvelab.comparing.entrants import Entrant, level_at_end
+from curvelab.comparing.identity import eval_sets
+from curvelab.comparing.kinds import CLASSES, PREFERENCE, TOKENS, fair_metric, kind_of, kinds_of, per_token
+from curvelab.comparing.scaling import divided_by_accumulation, scaled_by_accumulation
+from curvelab.comparing.splitting import by_key, classes, ids, names_of, split
+from curvelab.comparing.told import comparable
+from curvelab.comparing.vocabularies import models, tokenizers, vocabularies
+from curvelab.comparing.wording import names as names_told
 from curvelab.model.verdicts import Refusal
-from curvelab.perplexity import perplexity
+from curvelab.perplexity import HIGHEST
 
 SAME_SIZE = 0.02  # of an eval set; its size is runtime x samples a second, and both are rounded (judgement)
 FEWEST = 3  # values of a metric without which one run's best is a matter of luck (judgement)
-PER_TOKEN = "a loss per token of one tokenizer cannot be held against that of another"
-NOT_TOLD = {
-    "other-vocabulary": "vocabulary not told",
-    "other-eval-set": "eval set not told",
-    "other-definition": "the usual definition",
-    "other-objective": "kind of loss not told",
-}
-DEFINITIONS = ("label_smoothing_factor", "loss_type", "completion_only_loss", "assistant_only_loss")
+FEWEST_LOGS = 6  # of the train loss: the noise of its level is told by the curve alone (simulated: tests/comparing/test_noise.py)
+MEND = "mend the runs that failed first: curvelab postmortem says why each did"
+SMOOTHING = "label_smoothing_factor"
+DEFINITIONS = (SMOOTHING, "loss_type", "completion_only_loss", "assistant_only_loss", "loss_reduction", "reduction", "loss_unit")
+GUESSED = 1.2  # times ln of the vocabulary: a loss per token of weights that know nothing at all is no more (judgement)
+SUMMED = 2.0  # times another loss that a sum of several is, at least
 
 
 def refusals(entrants: Sequence[Entrant], choice: Choice) -> tuple[Refusal, ...]:
@@ -33,8 +35,10 @@ def refusals(entrants: Sequence[Entrant], choice: Choice) -> tuple[Refusal, ...]
     if len(entrants) < 2:
         return ()
     rules: list[Callable[[Sequence[Entrant], Choice], Iterator[Refusal]]] = [_eval_sets, _eval_names]
+    if per_token(entrants, choice):
+        rules = [_definitions, vocabularies, tokenizers, models, *rules]
     if choice.of_loss:
-        rules = [_no_cross_entropy, _objectives, _definitions, _vocabularies, _tokenizers, _models, *rules, _summed]
+        rules = [_no_cross_entropy, _objectives, *rules, _summed, _beyond_guessing]
     return tuple(refusal for rule in rules for refusal in rule(entrants, choice))
 
 
@@ -44,11 +48,20 @@ def too_few(entrants: Sequence[Entrant], choice: Choice, ranked: Sequence[Entran
         return None
     few = [one for one in entrants if not one.failure and one not in ranked]
     text = f"fewer than two runs can be ranked by {choice.metric}"
+    failed = [one for one in entrants if one.failure]
     if few:
         counts = ", ".join(f"{one.name} {len(one.line(choice.metric))}" for one in few[:4])
-        text += f": too few values of it ({counts}; {FEWEST} are needed, or several seeds)"
+        text += f": too few values of it ({counts}; {fewest(choice)} are needed, or several seeds)"
+    elif failed:
+        told = names_told([f"{one.name} {one.failure}" for one in failed])
+        return Refusal(kind="failed", text=f"{text}: {told}", alternative=MEND, runs=ids(failed))
     shorter = "evaluate more often (every 5–10 % of the steps), or repeat each setting with other seeds"
     return Refusal(kind="too-few-points", text=text, alternative=shorter, runs=tuple(one.id for one in few))
+
+
+def fewest(choice: Choice) -> int:
+    """Values of the metric that a run without seeds must have to be ranked."""
+    return FEWEST_LOGS if choice.metric == "train/loss" else FEWEST
 
 
 def _no_cross_entropy(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
@@ -56,70 +69,46 @@ def _no_cross_entropy(entrants: Sequence[Entrant], choice: Choice) -> Iterator[R
     if odd:
         reward = next((m for m in ("train/reward", "eval/reward") if all(one.facts.has(m) for one in entrants)), None)
         fair = f"--rank-by {reward} --goal max" if reward else "a reward or a task metric that every run logs"
-        text = f"{_names(odd)}: the loss of a policy gradient or of other signs measures no error, less is not better"
+        text = f"{names_of(odd)}: the loss of a policy gradient or of other signs measures no error, less is not better"
         rest = [one for one in entrants if one not in odd]
-        yield Refusal(kind="no-cross-entropy", text=text, alternative=fair, runs=_ids(odd), classes=_classes([*[[one] for one in odd], rest]))
+        yield Refusal(kind="no-cross-entropy", text=text, alternative=fair, runs=ids(odd), classes=classes([*[[one] for one in odd], rest]))
 
 
 def _objectives(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
     """Preference tuning, language modelling and classification have losses of different kinds."""
 
-    groups = _by([one for one in entrants if not one.facts.around_zero], lambda one: _kind(one, choice))
+    kinds = kinds_of(entrants)
+    groups = by_key([one for one in entrants if not one.facts.around_zero], lambda one: kinds[one.id])
     groups.pop(None, None)
     if len(groups) > 1:
-        yield _split("other-objective", "the losses are of different kinds", groups, _task(entrants), entrants)
-
-
-def _kind(one: Entrant, choice: Choice) -> str | None:
-    """What a run's loss is a loss of; None where the log does not tell."""
-    if one.facts.preference:
-        return "a preference loss"
-    if perplexity(one.facts, choice.metric, 1.0) is not None:
-        return "a loss of tokens"
-    evals = [metric for metric in one.run.metrics if metric.startswith(("eval/", "test/"))]
-    return "a loss of classes or numbers" if any(RISES.search(m) or FALLS.search(m) for m in evals) else None
+        yield split("other-objective", "the losses are of different kinds", groups, fair_metric(entrants), entrants)
 
 
 def _definitions(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
     for name in DEFINITIONS:
-        groups = _by(entrants, partial(_known, name=name))
+        groups = by_key(entrants, _definition(entrants, name))
         if len({key for key in groups if key is not None}) > 1:
             told = {f"{name} {key}": runs for key, runs in groups.items() if key is not None}
-            yield _split("other-definition", f"{choice.metric} is not the same quantity", told, _task(entrants), entrants)
+            yield split("other-definition", f"{choice.metric} is not the same quantity", told, fair_metric(entrants), entrants)
 
 
-def _vocabularies(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
-    """Losses per token of other tokenizers are of other units: the same text is cut into other numbers of tokens."""
-    of_tokens = [one for one in entrants if _kind(one, choice) != "a loss of classes or numbers"]
-    sizes = _by(of_tokens, lambda one: _known(one, "vocab_size"))
-    kinds = _by(of_tokens, lambda one: _known(one, "model_type"))
-    why = PER_TOKEN
-    if len({key for key in sizes if key is not None}) > 1:
-        told = {f"vocabulary of {key}": runs for key, runs in sizes.items() if key is not None}
-        yield _split("other-vocabulary", why, told, _task(entrants, bits=True), of_tokens)
-    elif None in sizes and len({key for key in kinds if key is not None}) > 1:
-        told = {f"{key}": runs for key, runs in kinds.items() if key is not None}
-        yield _split("other-vocabulary", f"{why}, and not every log tells its vocabulary", told, _task(entrants, bits=True), of_tokens)
+def _definition(entrants: Sequence[Entrant], name: str) -> Callable[[Entrant], str | None]:
+    """How a run defines the loss. Without a word on label smoothing there is none, in the same kind of file as one that tells it."""
+    told = {one.id: _told(one, name) for one in entrants}
+    telling = frozenset(file for one in entrants if told[one.id] is not None for file in one.told.files)
+
+    def of(one: Entrant) -> str | None:
+        untold = "0" if name == SMOOTHING and telling & one.told.files else None
+        return told[one.id] or untold
+
+    return of
 
 
-def _tokenizers(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
-    of_tokens = [one for one in entrants if _kind(one, choice) != "a loss of classes or numbers"]
-    groups = _by(of_tokens, tokenizer)
-    if len({key for key in groups if key is not None}) > 1:
-        told = {f"tokenizer {key}": runs for key, runs in groups.items() if key is not None}
-        yield _split("other-vocabulary", PER_TOKEN, told, _task(entrants, bits=True), of_tokens)
-
-
-def _models(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
-    """Other base models, where no log says that they cut text alike."""
-    of_tokens = [one for one in entrants if _kind(one, choice) != "a loss of classes or numbers"]
-    unclear = [one for one in of_tokens if _known(one, "vocab_size") is None and tokenizer(one) is None]
-    groups = _by(of_tokens, model)
-    if unclear and len({key for key in groups if key is not None}) > 1:
-        told = {f"{key}": runs for key, runs in groups.items() if key is not None}
-        fair = f"{_task(entrants, bits=True)}; where they share a tokenizer, tell tokenizer_name or vocab_size"
-        why = f"other base models may cut text into other tokens, and not every log tells its vocabulary; {PER_TOKEN}"
-        yield _split("other-vocabulary", why, told, fair, of_tokens)
+def _told(one: Entrant, name: str) -> str | None:
+    value = one.facts.setting(name)
+    raw = (value for key, value in one.told.raw.items() if re.split(r"[./]", key)[-1] == name)
+    value = next(raw, None) if value is None else value
+    return None if value is None else comparable(value)[:60]
 
 
 def _eval_sets(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
@@ -127,11 +116,11 @@ def _eval_sets(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]
         return
     logging = [one for one in entrants if choice.logged(one)]
     fair = "evaluate all of them on one set, or compare the runs of one set only"
-    named = _by(logging, lambda one: str(choice.logged(one)))
+    named = by_key(logging, lambda one: str(choice.logged(one)))
     if len(named) > 1:
         shared = [m for m in logging[0].run.metrics if m.endswith("/loss") and all(m in o.run.logged for o in logging)]
         better = next((f"--rank-by {m}" for m in shared if m.startswith("eval/")), fair)
-        yield _split("other-eval-set", "the eval sets have different names", named, better, logging)
+        yield split("other-eval-set", "the eval sets have different names", named, better, logging)
         return
     sized = sorted(((size, one) for one in logging if (size := _eval_size(one)) is not None), key=lambda pair: pair[0])
     groups: dict[str, list[Entrant]] = {}
@@ -141,7 +130,7 @@ def _eval_sets(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]
             least, members = size, groups.setdefault(f"about {size:,.0f} examples", [])
         members.append(one)
     if len(groups) > 1:
-        yield _split("other-eval-set", "the eval sets are of different sizes", groups, fair, logging)
+        yield split("other-eval-set", "the eval sets are of different sizes", groups, fair, logging)
 
 
 def _eval_names(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
@@ -150,29 +139,63 @@ def _eval_names(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal
         return
     logging = [one for one in entrants if choice.logged(one)]
     names = dict(zip((one.id for one in logging), eval_sets(logging), strict=True))
-    groups = _by(logging, lambda one: names[one.id])
+    groups = by_key(logging, lambda one: names[one.id])
     if len({key for key in groups if key is not None}) > 1:
         told = {f"{key}": runs for key, runs in groups.items() if key is not None}
         fair = "evaluate all of them on one set, or compare the runs of one set only"
-        yield _split("other-eval-set", "the settings name different eval data", told, fair, logging)
+        yield split("other-eval-set", "the settings name different eval data", told, fair, logging)
 
 
 def _summed(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
     if choice.metric != "train/loss":
         return
-    summed = scaled_by_accumulation(entrants)
-    if summed and len({one.accumulation for one in entrants}) > 1:
-        rest = [one for one in entrants if one not in summed]
-        alike = _by(summed, lambda one: one.accumulation)
-        evals = all(one.facts.has("eval/loss") for one in entrants)
+    scaled, divided = scaled_by_accumulation(entrants), divided_by_accumulation(entrants)
+    rest = [one for one in entrants if one not in scaled]
+    alike = by_key(scaled, lambda one: (one in divided, one.accumulation))
+    if len(alike) + bool(rest) < 2:
+        return
+    evals = all(one.facts.has("eval/loss") for one in entrants)
+    for runs, how in ((divided, "divided by"), ([one for one in scaled if one not in divided], "a sum over")):
+        if runs:
+            steps = ", ".join(dict.fromkeys(str(one.accumulation) for one in runs))
+            yield Refusal(
+                kind="scaled-loss",
+                text=f"{names_of(runs)}: train/loss is logged as {how} the accumulation steps ({steps}), in the others it is not",
+                alternative="--rank-by eval/loss" if evals else "log the mean over the accumulation steps, or log evals",
+                runs=ids(runs),
+                classes=classes([*(alike[key] for key in alike if key[0] == (runs is divided)), [one for one in entrants if one not in runs]]),
+            )
+
+
+def _beyond_guessing(entrants: Sequence[Entrant], choice: Choice) -> Iterator[Refusal]:
+    """A trained model's loss per token above that of guessing, and far above those of the others, is a sum of several."""
+    summed = scaled_by_accumulation(entrants) if choice.metric == "train/loss" else []
+    levels = {one.id: _level(one, choice) for one in entrants if not one.failure and len(one.line(choice.metric))}
+    odd = [one for one in entrants if one.id in levels and one not in summed and levels[one.id] > _guessed(one)]
+    rest = [one for one in entrants if one not in odd]
+    others = [levels[one.id] for one in rest if one.id in levels]
+    if odd and others and min(levels[one.id] for one in odd) >= SUMMED * max(others):
         yield Refusal(
             kind="scaled-loss",
-            text=f"{_names(summed)}: train/loss is logged as a sum over the accumulation steps "
-            f"({', '.join(f'{k}' for k in alike)}), in the others it is not",
-            alternative="--rank-by eval/loss" if evals else "divide it by gradient_accumulation_steps, or log evals",
-            runs=_ids(summed),
-            classes=_classes([*alike.values(), rest]),
+            text=f"{names_of(odd)}: {choice.metric} is higher than that of guessing among all tokens, so it is a sum and no mean over tokens",
+            alternative="log the mean over the tokens, or compare the runs of one kind only",
+            runs=ids(odd),
+            classes=classes([*[[one] for one in odd], rest]),
         )
+
+
+def _level(one: Entrant, choice: Choice) -> float:
+    line = one.line(choice.metric)
+    return level_at_end(line)[0] if choice.metric == "train/loss" else float(line.value.min())
+
+
+def _guessed(one: Entrant) -> float:
+    """The loss per token that weights do not exceed which know nothing; infinite where it may be no loss of tokens."""
+    size, kind = one.facts.setting("vocab_size"), kind_of(one)
+    known = isinstance(size, int | float) and not isinstance(size, bool) and size > 1
+    if kind in (CLASSES, PREFERENCE) or not (known or kind == TOKENS):
+        return math.inf
+    return GUESSED * math.log(float(size)) if known else HIGHEST
 
 
 def _eval_size(one: Entrant) -> float | None:
@@ -191,54 +214,3 @@ def _eval_size(one: Entrant) -> float | None:
 
 def _apart(sizes: Sequence[float]) -> bool:
     return max(sizes) > min(sizes) * (1 + SAME_SIZE) + 1
-
-
-def _known(one: Entrant, name: str) -> str | None:
-    value = one.facts.setting(name)
-    return None if value is None else f"{float(value):g}" if isinstance(value, int | float) else str(value)[:60]
-
-
-def _task(entrants: Sequence[Entrant], bits: bool = False) -> str:
-    metric = task_metric(entrants)
-    if metric is not None:
-        return f"--rank-by {metric}, which every run logged"
-    return "bits per byte of the same text, or a task metric; or compare the runs of one kind only" if bits else (
-        "a task metric that all runs log, or the runs of one kind only"
-    )  # fmt: skip
-
-
-def _by(entrants: Sequence[Entrant], key: Callable[[Entrant], Any]) -> dict[Any, list[Entrant]]:
-    groups: dict[Any, list[Entrant]] = {}
-    for one in entrants:
-        groups.setdefault(key(one), []).append(one)
-    return groups
-
-
-def _split(kind: str, why: str, groups: dict[str, list[Entrant]], fair: str, concerned: Sequence[Entrant]) -> Refusal:
-    """The refusal that sets some groups apart. `concerned` runs of which nothing is told are taken to be alike, as they would
-    be without the others."""
-    told = "; ".join(f"{label}: {_names(runs)}" for label, runs in list(groups.items())[:4])
-    more = f"; and {len(groups) - 4} more" if len(groups) > 4 else ""
-    members = [one for runs in groups.values() for one in runs]
-    unclear = [one for one in concerned if one not in members]
-    return Refusal(
-        kind=kind,
-        text=f"{why} ({told}{more})",
-        alternative=fair,
-        runs=_ids(members),
-        classes=_classes([*groups.values(), unclear]),
-        labels=(*groups, *([NOT_TOLD[kind]] if unclear else [])),
-    )
-
-
-def _classes(groups: Sequence[Sequence[Entrant]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(_ids(group) for group in groups if group)
-
-
-def _names(entrants: Sequence[Entrant]) -> str:
-    shown = ", ".join(one.name for one in entrants[:3])
-    return f"{shown} and {len(entrants) - 3} more" if len(entrants) > 3 else shown
-
-
-def _ids(entrants: Sequence[Entrant]) -> tuple[str, ...]:
-    return tuple(one.id for one in entrants)

@@ -3,7 +3,8 @@
 Settings with several known seeds tell it themselves: Student's t on their pooled spread. Without them a run's own evals
 do not: they are all of one seed, and another seed moves the whole curve. There the noise of one run is that of its curve
 and, beside it, the spread that seeds usually have: `BETWEEN` of the level, or the spread of runs of equal settings where
-that is larger. Many runs make many pairs: what separates any two of k runs is taken from the studentized range (Tukey 1949).
+that is larger. Beside groups of seeds, a run alone is as noisy as their seeds, or as its own curve. Many runs make many
+pairs: what separates any two of k runs is taken from the studentized range (Tukey 1949).
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ SIGMAS = 2.0  # of one pair without seeds: 1.96, and a little for a noise that i
 # tests/comparing/test_noise.py.
 BETWEEN = 0.005
 LEAST = 0.002  # of the level: differences below it are no more than rounding and order of sums (judgement)
+LEAST_OF_SEEDS = 0.0002  # of the level, where seeds themselves show what rounding and order of sums do (judgement)
+ENOUGH_SEEDS = 4  # degrees of freedom with which they do: a spread of few seeds may be small by chance (judgement)
+MORE = 1.5  # times as many evals make the luck of the best of them count (judgement)
 CLOSE = 1e-12
 FEWEST_EQUAL = 4  # runs of equal settings that tell how far such runs spread
 SEEDS, EQUALS, EXPECTED = "seed noise", "spread of runs of equal settings", "noise to expect of another seed"
@@ -52,23 +56,43 @@ class Noise:
 
     def sigma(self, a: Unit, b: Unit) -> float:
         """One sigma of the difference of two units' means."""
-        if self.seeds is not None:
-            return max(self.seeds * math.sqrt(1 / len(a.values) + 1 / len(b.values)), CLOSE)
-        return max(math.hypot(*(self._of_mean(one) for one in (a, b))), CLOSE)
+        return max(math.hypot(*(self.of_mean(one) for one in (a, b))), CLOSE)
 
     def needed(self, a: Unit, b: Unit, *, among: int = 2, pairs: int = 1) -> float:
         """The difference that is believed at 95 %: of one pair, of any pair `among` so many units, or of all of some `pairs`."""
-        least = LEAST * max(abs(a.mean), abs(b.mean))
         freedom = self.freedom if self.seeds is not None else 0
-        return max(least, _quantile(freedom, among, pairs) * self.sigma(a, b))
+        believed = _quantile(freedom, among, pairs) * self.sigma(a, b)
+        return max(self.least(a, b), believed + _luck(a, b))
+
+    def least(self, a: Unit, b: Unit) -> float:
+        """The difference below which two levels are the same whatever the noise."""
+        share = LEAST_OF_SEEDS if self.freedom >= ENOUGH_SEEDS else LEAST
+        return share * max(abs(a.mean), abs(b.mean))
 
     def between(self, level: float) -> float:
         """The spread of single runs over seeds, where no seeds tell it."""
         return max(BETWEEN * abs(level), self.equals or 0.0)
 
-    def _of_mean(self, one: Unit) -> float:
+    def of_mean(self, one: Unit) -> float:
+        """One sigma of a unit's mean."""
         curve = float(np.mean([value.noise for value in one.values]))
+        if self.seeds is not None:
+            return (max(self.seeds, curve) if len(one.values) == 1 else self.seeds) / math.sqrt(len(one.values))
         return math.hypot(curve, self.between(one.mean)) / math.sqrt(len(one.values))
+
+
+def _luck(a: Unit, b: Unit) -> float:
+    """How much better the best of more evals is by chance than that of fewer, where their numbers differ much."""
+    few, many = sorted(float(np.mean([value.points for value in one.values])) for one in (a, b))
+    if many <= MORE * few:
+        return 0.0
+    tries = [float(np.mean([value.luck for value in one.values])) for one in (a, b)]
+    return abs(tries[0] - tries[1]) * max(float(np.mean([value.noise for value in one.values])) for one in (a, b))
+
+
+def single(freedom: int, tested: int) -> float:
+    """Sigmas beyond which one of so many tested changes is believed; freedom 0: the noise is taken as known."""
+    return _quantile(freedom, 2, tested)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,10 +19,11 @@ from curvelab.model.log import Floats
 from curvelab.model.run import Curve
 from curvelab.model.verdicts import AxisName, Parting
 from curvelab.signals.noise import running_median
-from curvelab.signals.parting import WINDOW, Fork, fork_of
+from curvelab.signals.parting import LEAST, WINDOW, Fork, averaged, fork_of
 
 MOST = 12
 ONE_SEED = SIGMAS * 2**0.5 * BETWEEN  # of the level: curves of one setting are as far apart by their seeds alone
+FINER = 1.5  # times as many logs make it matter whether a log is a mean (judgement)
 SURE = 0.98  # of a gap between means of seeds: a whole grid is searched, but seeds stay apart all along it
 Places = Mapping[str, Mapping[AxisName, Place]]
 Line = tuple[Floats, Floats]
@@ -96,11 +98,33 @@ def _fork(a: Unit, b: Unit, metric: str, spread: float, axis: AxisName, places: 
     if not all(groups):
         return None
     if not spread:
-        return fork_of(*groups[0][0], *groups[1][0], least=ONE_SEED)
+        return _either(groups[0][0], groups[1][0], metric, ONE_SEED, 0.0)
     one, two = (_mean(lines)[0] for lines in groups)
     if one is None or two is None:
         return None
-    return fork_of(*one, *two, spread=spread * (1 / len(groups[0]) + 1 / len(groups[1])) ** 0.5)
+    return _either(one, two, metric, LEAST, spread * (1 / len(groups[0]) + 1 / len(groups[1])) ** 0.5)
+
+
+def _either(one: Line, two: Line, metric: str, least: float, spread: float) -> Fork | None:
+    """Where two curves part, whichever way a train loss of fewer logs was made: the value at its step, or the mean since the last.
+
+    The log does not say which: they part where they do in both readings, at the later place.
+    """
+    plain = fork_of(*one, *two, least=least, spread=spread)
+    fine, coarse = (one, two) if _apart(one) < _apart(two) else (two, one)
+    if plain is None or metric != "train/loss" or _apart(coarse) < FINER * _apart(fine):
+        return plain
+    mean = averaged(*fine, coarse[0])
+    both = (mean, two) if fine is one else (one, mean)
+    means = fork_of(*both[0], *both[1], least=least, spread=spread) if len(mean[0]) else None
+    if means is None or plain.at is None:
+        return plain
+    return replace(means if means.at is None or means.at > plain.at else plain, identical=plain.identical)
+
+
+def _apart(line: Line) -> float:
+    """The usual distance of two points."""
+    return float(np.median(np.diff(line[0])))
 
 
 def _spread(units: Sequence[Unit], metric: str, axis: AxisName, places: Places) -> float:

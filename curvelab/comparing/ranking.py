@@ -6,7 +6,6 @@ of one setting with several seeds stand together for their mean. What two groups
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +16,19 @@ import numpy as np
 
 from curvelab.comparing.choice import Choice
 from curvelab.comparing.entrants import Entrant, level_at_end
-from curvelab.comparing.fairness import FEWEST
+from curvelab.comparing.fairness import fewest
 from curvelab.comparing.noise import Noise
+from curvelab.comparing.wording import short
 from curvelab.deciding import eval_noise
 from curvelab.model.log import Floats
 from curvelab.model.run import Curve
 from curvelab.model.verdicts import Lead
-from curvelab.signals.level import MEDIAN_COST, noise_of
+from curvelab.signals.level import error_of_level
 
 FEWEST_SETTLED = 6  # evals that tell their noise by second differences
+CONTENDERS = 4.0  # sigmas within which evals could as well have been the best
+GLITCH = 6.0  # times the noise and the usual move of an eval by which a best one is off both its neighbours (judgement)
+STILL = 1e-6  # of the level, at least of 1: what float32 keeps of a value (judgement)
 _SEED_BEFORE = re.compile(r"[\W_]*(?<![A-Za-z])(s|seed)?[\W_]*$", re.I)  # what is left of "lr1-seed" once the numbers differ
 
 
@@ -38,6 +41,8 @@ class Value:
     noise: float
     points: int
     run: str = ""
+    luck: float = 0.0  # sigmas by which the best of so many evals is better than a single one by chance
+    alone: bool = False  # whether no eval beside the best supports it
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,17 @@ class Unit:
     def stem(self) -> str:
         """What the names of its runs have in common but for the seed."""
         names = [one.name for one in self.members]
-        return names[0] if len(names) == 1 else _SEED_BEFORE.sub("", commonprefix(names)) or names[0]  # noqa: RUF071 - names, not paths
+        stem = names[0] if len(names) == 1 else _SEED_BEFORE.sub("", commonprefix(names)) or names[0]  # noqa: RUF071 - names, not paths
+        return short(stem)
 
     @property
     def name(self) -> str:
         return self.stem if len(self.members) == 1 else f"{self.stem} ({len(self.members)} seeds)"
+
+    @property
+    def lost(self) -> tuple[Entrant, ...]:
+        """The seeds that failed."""
+        return tuple(one for one in self.members if one.failure)
 
     @property
     def ranked(self) -> tuple[Entrant, ...]:
@@ -85,11 +96,40 @@ def value_in(curve: Curve, choice: Choice) -> Value | None:
         return None
     if choice.metric == "train/loss":
         level, values = level_at_end(curve)
-        noise = MEDIAN_COST * noise_of(curve.value[-max(12, 3 * len(values)) :]) / math.sqrt(len(values))
+        noise = max(error_of_level(curve.value, len(values)), _of_a_still_curve(curve.value))
         return Value(level, int(curve.step[-1]), noise, len(curve))
     costs = choice.sign * curve.value
     place = int(np.argmin(costs))
-    return Value(float(curve.value[place]), int(curve.step[place]), _settled_noise(costs), len(curve))
+    noise = _settled_noise(costs)
+    off = _stands_alone(costs, place, noise)
+    return Value(
+        float(curve.value[place]),
+        int(curve.step[place]),
+        max(noise, off, _of_a_still_curve(curve.value)),
+        len(curve),
+        luck=_best_of(int((costs <= costs[place] + CONTENDERS * noise).sum())),
+        alone=off > 0,
+    )
+
+
+def _of_a_still_curve(values: Floats) -> float:
+    """The noise of a curve that never moves, which tells none: rounding; 0 of any other."""
+    return STILL * max(1.0, abs(float(values[0]))) if len(values) > 1 and np.ptp(values) == 0 else 0.0
+
+
+def _stands_alone(costs: Floats, place: int, noise: float) -> float:
+    """How far the best eval is from the better of its neighbours where it is a glitch of the log, not a place on the way; else 0."""
+    if not 0 < place < len(costs) - 1:
+        return 0.0
+    off = float(min(costs[place - 1], costs[place + 1]) - costs[place])
+    return off if off > GLITCH * max(noise, float(np.median(np.abs(np.diff(costs))))) else 0.0
+
+
+def _best_of(count: int) -> float:
+    """How many sigmas the best of so many equal evals is better than their mean (Blom 1958)."""
+    from scipy.stats import norm
+
+    return float(norm.ppf((count - 0.375) / (count + 0.25))) if count > 1 else 0.0
 
 
 def _settled_noise(costs: Floats) -> float:
@@ -110,8 +150,8 @@ def unranked(one: Entrant, value: Value | None, choice: Choice, seeds: bool) -> 
         return one.failure
     if value is None:
         return f"{choice.metric} was not logged"
-    if value.points < FEWEST and not seeds:
-        return f"{value.points} {'value' if value.points == 1 else 'values'} of {choice.metric}, {FEWEST} are needed"
+    if value.points < (needed := fewest(choice)) and not seeds:
+        return f"{value.points} {'value' if value.points == 1 else 'values'} of {choice.metric}, {needed} are needed"
     return ""
 
 
@@ -148,7 +188,7 @@ def in_order(units: Sequence[Unit], choice: Choice) -> list[Unit]:
 
 def lead(better: Unit, worse: Unit, choice: Choice, noise: Noise, *, among: int = 2, pairs: int = 1) -> Lead:
     """How far one unit is ahead of another, in a sentence that says what the noise makes of it; see Noise.needed."""
-    by = choice.sign * (worse.mean - better.mean)
+    by = choice.sign * (worse.mean - better.mean) + 0.0  # no "-0"
     sigma, needed = noise.sigma(better, worse), noise.needed(better, worse, among=among, pairs=pairs)
     real = by >= needed
     return Lead(
@@ -159,15 +199,19 @@ def lead(better: Unit, worse: Unit, choice: Choice, noise: Noise, *, among: int 
         needed=needed,
         noise_from=noise.origin,
         real=real,
-        sentence=ahead(by, sigma, noise.origin, needed=None if real else needed),
+        sentence=ahead(by, sigma, noise.origin, needed=None if real else needed, tiny=needed <= noise.least(better, worse)),
     )
 
 
-def ahead(by: float, sigma: float, origin: str, than: str = "", needed: float | None = None) -> str:
-    """ "better than b by 0.04, twice the seed noise"; with `needed` it is within noise, and that would be needed."""
+def ahead(by: float, sigma: float, origin: str, than: str = "", needed: float | None = None, tiny: bool = False) -> str:
+    """ "better than b by 0.04, twice the seed noise"; with `needed` it is within noise, and that would be needed.
+
+    tiny   whether that is needed for the level alone, though the noise is less
+    """
     other = f" than {than}" if than else ""
     amount = f"better{other} by {by:.3g}" if by > 0 else f"no better{other}" if by == 0 else f"worse{other} by {-by:.3g}"
-    within = "" if needed is None else f": within noise ({needed:.2g} would be needed)"
+    reason = "no more than rounding and order of sums" if tiny else "within noise"
+    within = "" if needed is None else f": {reason} ({needed:.2g} would be needed)"
     return f"{amount}, {_against_noise(by / sigma, origin)}{within}"
 
 

@@ -8,10 +8,12 @@ from curvelab.comparing.choice import Choice
 from curvelab.comparing.differences import differing
 from curvelab.comparing.entrants import Entrant
 from curvelab.comparing.identity import unclear_data
+from curvelab.comparing.kinds import per_token
 from curvelab.comparing.noise import BETWEEN, Noise
 from curvelab.comparing.ranking import Unit, ahead
 from curvelab.comparing.told import listed, untold
-from curvelab.comparing.wording import names
+from curvelab.comparing.vocabularies import padded
+from curvelab.comparing.wording import names, short
 from curvelab.model.verdicts import Baseline, Ranking
 
 MOST_NAMED = 3
@@ -27,14 +29,38 @@ def answer(
     """Which is better, is it real, and what changed."""
     if not order:
         first = ranking.refusals[0]
-        told = f"No ranking of these {len(entrants)} runs by {ranking.metric}: {first.text}. Fair instead: {first.alternative}."
+        left = [one for one in entrants if not one.failure]
+        instead = "Instead" if first.kind == "failed" else "Fair instead"
+        told = _only(left[0], entrants) if first.kind == "failed" and len(left) == 1 else (
+            f"No ranking of these {len(entrants)} runs by {ranking.metric}: {first.text}. {instead}: {first.alternative}."
+        )
         apart = [one for one in ranking.classes if one.sentence and not one.ranked]
         told += f" Among those that are comparable ({apart[0].label}): {apart[0].sentence}" if apart else ""
     elif len(order) == 1:
-        told = f"All {len(entrants)} runs are seeds of one setting: {_spread(order[0], ranking)}."
+        told = _sole(order[0], entrants, ranking)
     else:
         told = best(order, ranking, placed) + why(order) + _shorter(order, ranking, placed) + _odd_ones(entrants, ranking)
     return told + _regressions(held)
+
+
+def _only(left: Entrant, entrants: Sequence[Entrant]) -> str:
+    """The one run that did not fail is the better one, whatever its loss."""
+    failed = [f"{short(one.name)} {one.failure}" for one in entrants if one.failure]
+    return f"{short(left.name)} is the only one of {len(entrants)} runs that did not fail: {names(failed)}."
+
+
+def _sole(unit: Unit, entrants: Sequence[Entrant], ranking: Ranking) -> str:
+    """The one setting that is ranked: all runs are its seeds, or the others cannot be ranked."""
+    if len(unit.members) == len(entrants):
+        return f"All {len(entrants)} runs are seeds of one setting: {_spread(unit, ranking)}.{_lost(unit)}"
+    out = [f"{short(one.name)} ({one.failure})" if one.failure else short(one.name) for one in entrants if one not in unit.members]
+    return f"Only {unit.name} can be ranked: {_spread(unit, ranking)}.{_lost(unit)} Not ranked: {names(out)}."
+
+
+def _lost(unit: Unit) -> str:
+    if not unit.lost:
+        return ""
+    return f" But {len(unit.lost)} of its {len(unit.members)} seeds failed ({names([f'{short(one.name)} {one.failure}' for one in unit.lost])})."
 
 
 def best(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int]) -> str:
@@ -45,6 +71,10 @@ def best(order: Sequence[Unit], ranking: Ranking, placed: Mapping[int, int]) -> 
     alone = ", one seed each" if all(len(one.values) == 1 for one in order) else ""
     if not tied:
         lead = ahead(head.by, head.noise, head.noise_from, than=order[1].name)
+        if first.lost:
+            lost, left = len(first.lost), len(first.values)
+            few = f"{left} of its {len(first.members)} seeds {'is' if left == 1 else 'are'} ranked, {lost} failed ({first.lost[0].failure})"
+            return f"{first.name} has the best {reached}, {lead}, but only {few}: no plain winner."
         return f"{first.name} is the best of {len(order)}{alone}: {reached}, {lead}."
     return (
         f"No clear winner{f' ({alone[2:]})' if alone else ''}: {first.name} ({reached}) and {names([one.name for one in tied])} are within "
@@ -143,15 +173,35 @@ def caveats(
         for one in summed[:MOST_NAMED]
         if choice.metric != "train/loss"
     ]
-    kinds = {kind for one in entrants if (kind := one.facts.setting("model_type")) is not None}
-    if not refused and len(kinds) > 1:
-        told.append(f"models of different kinds ({', '.join(sorted(map(str, kinds))[:4])}) with vocabularies of one size: taken to be one")
+    if not refused and per_token(entrants, choice) and choice.metric.startswith(("eval/", "test/")):
+        cut = {length for one in entrants for length in [one.facts.setting("max_length") or one.facts.setting("max_seq_length")] if length}
+        told += [f"texts are cut at other lengths ({names(sorted(map(str, cut)))}): with more of a text before it, a token is easier to tell"] * (
+            len(cut) > 1
+        )
+    told += [f"the best {choice.metric} of {one} stands alone: the evals beside it are far off, which is taken for noise" for one in _alone(units)]
+    if not refused and per_token(entrants, choice):
+        told += _vocabularies([one for one in entrants if not whys[one.id]])
     data = unclear_data(entrants) if not refused and choice.metric.startswith(("eval/", "test/")) else []
     told += [f"trained on different data ({names(data)}), and no log names its eval set: it is taken to be one"] if data else []
     told += [f"the ranking is for {budget}"] if budget.startswith("whole") and not refused else []
     told += [f"not counted, each value has too few runs: {', '.join(varied)}"] if varied else []
     told += _unseen(entrants)
     return tuple(one[0].upper() + one[1:] if one.split(" ")[0].isalpha() else one for one in told)
+
+
+def _vocabularies(ranked: Sequence[Entrant]) -> list[str]:
+    """What is taken for granted of the vocabularies of the ranked runs."""
+    sizes = padded(ranked)
+    kinds = {kind for one in ranked if (kind := one.facts.setting("model_type")) is not None}
+    told = [f"vocabularies of {names(sizes)} are taken to be one, with padding or a few added tokens"] if sizes else []
+    if not sizes and len(kinds) > 1:
+        told.append(f"models of different kinds ({', '.join(sorted(map(str, kinds))[:4])}) with vocabularies of one size: taken to be one")
+    return told
+
+
+def _alone(units: Sequence[Unit]) -> list[str]:
+    """Runs whose best eval may be a glitch of the log."""
+    return [short(one.name) for unit in units for one, value in zip(unit.ranked, unit.values, strict=True) if value.alone][:MOST_NAMED]
 
 
 def _unseen(entrants: Sequence[Entrant]) -> list[str]:

@@ -21,13 +21,14 @@ SEEDS = ("seed", "data_seed")
 BATCH = "samples_per_step"  # of a log that tells no accumulation: measured, not set
 RATE = "learning_rate"
 BATCHES = frozenset(("per_device_train_batch_size", "gradient_accumulation_steps", "train_batch_size", "world_size", "n_gpu"))
+DEVICES = frozenset(("world_size", "n_gpu"))
 RATE_TOLERANCE = 0.2  # of an inferred rate: a log seldom falls on the peak of the schedule (judgement)
 # How a run is watched, kept and fed changes no weight: such settings do not make two runs two experiments.
 WATCHING = frozenset((*LOGGING, *SEEDS, "dataloader_num_workers", "transformers_version")) - {"metric_for_best_model"}
 LAST = WATCHING | frozenset(DATA)
 # Names, places and times of a run: they differ from run to run whatever is trained.
 _VOLATILE = re.compile(
-    r"(^|[_./-])(dir|path|file|name|id|uuid|time|date|timestamp|host|hostname|user|port|url|tags?|notes?|version|seed)s?$"
+    r"(^|[_./-])(dir|path|file|name|id|uuid|time|date|timestamp|host|hostname|user|port|url|tags?|notes?|version|seed|pid|job(_?id)?|exp(eriment)?|random_state|runtime|start(ed)?(_at)?|duration)s?$"
     r"|^(hub|push_to_hub|report_to|logging|log|save|saving|wandb|_wandb|eval|evaluation|output|run|resume|local_rank"
     r"|disable_tqdm|include|overwrite|debug|dataloader|total_flos|deepspeed_plugin|distributed_state|cached|device|__)",
     re.I,
@@ -130,7 +131,8 @@ def changes(a: Told, b: Told) -> list[Change]:
     inferred = RATE not in a.known or RATE not in b.known
     if not (_close(*rates) if inferred else _same(*rates)):
         known.insert(0, Change(RATE, (rates[0], rates[1]), inferred=inferred))
-    if a.batch and b.batch and a.batch != b.batch and not any(one.told for one in known if one.name in BATCHES):
+    devices = any(one.name in DEVICES for one in known)  # told by one of two logs: the other's batch is not known
+    if a.batch and b.batch and a.batch != b.batch and not devices and not any(one.told for one in known if one.name in BATCHES):
         known.append(Change(BATCH, (a.batch, b.batch), inferred=True))
     pairs = {tuple(map(comparable, one.values)) for one in known}
     raw = [Change(name, (a.raw.get(name), b.raw.get(name)), known=False) for name in dict.fromkeys((*a.raw, *b.raw))]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from curvelab.model.verdicts import AxisName
 
 MOST = 4
+LONGEST = 80  # characters
 
 
 def place_text(axis: AxisName, at: float) -> str:
@@ -16,6 +17,11 @@ def place_text(axis: AxisName, at: float) -> str:
     if axis == "time":
         return f"{at:,.0f} s of training" if at >= 10 else f"{at:.2g} s of training"
     return f"step {at:,.0f}" if axis == "step" else f"{at:,.0f} {axis}"
+
+
+def short(name: str) -> str:
+    """A name in a sentence: of a very long one the beginning and the end."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[-LONGEST // 2 :]}"
 
 
 def names(these: Sequence[str]) -> str:

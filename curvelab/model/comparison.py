@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from curvelab.model.result import SCHEMA, Diagnosis
-from curvelab.model.strict_json import strict
+from curvelab.model.strict_json import encoded, strict
 from curvelab.model.verdicts import Association, AxisName, Baseline, Effect, Parting, Ranking
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """`to_dict` as strict JSON."""
-        return msgspec.json.encode(self.to_dict()).decode()
+        return encoded(self.to_dict()).decode()
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Comparison:
@@ -204,10 +205,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def curves(self) -> pd.DataFrame:
-        """The thinned curves, long: run (name), metric, value, and a column for each axis. All points: Run.frame."""
+        """The thinned curves, long: run (name), metric, value, and a column for each axis. All points: Run.frame.
+
+        Where runs share a name, `run` is "name (id)".
+        """
         import pandas as pd
 
-        names = self.names
+        shared = Counter(self.names.values())
+        names = {run: name if shared[name] == 1 else f"{name} ({run})" for run, name in self.names.items()}
         parts = []
         for one in self.aligned:
             columns: dict[str, Any] = {"run": names[one.run], "metric": one.metric, **{str(axis): at for axis, at in one.along.items()}, "value": one.value}

@@ -12,6 +12,8 @@ from curvelab.signals.noise import running_median, sigma_of, step_noise
 Floats = NDArray[np.float64]
 
 MEDIAN_COST = 1.2533  # standard error of a median over that of a mean, for normal noise: sqrt(pi / 2)
+FEWEST_CORRELATED = 24  # points that tell whether each goes with the last
+MOST_CORRELATED = 0.99
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,31 @@ def drift_of(values: Floats) -> Drift:
     before, after = float(np.median(first)), float(np.median(second))
     sigma = noise_of(values)
     return Drift(before, after, MEDIAN_COST * sigma * float(np.sqrt(1 / len(first) + 1 / len(second))))
+
+
+def error_of_level(values: Floats, count: int) -> float:
+    """Standard error of the median of the last `count` points of a curve, of which each may go with the last.
+
+    values float64[n], finite. White noise is taken from the points around them. Where the later half, without its quadratic
+    trend, goes with itself from point to point (smoothed logs, slow waves), a point is worth (1 - r) / (1 + r) of one, r its
+    correlation after the bias that the trend makes (Marriott and Pope 1954).
+    """
+    white = MEDIAN_COST * noise_of(values[-max(12, 3 * count) :]) / float(np.sqrt(count))
+    later = values[-max(12, len(values) // 2) :]
+    n = len(later)
+    if n < FEWEST_CORRELATED:
+        return white
+    x = np.linspace(-1, 1, n)
+    left = later - np.polyval(np.polyfit(x, later, 2), x)
+    left = np.clip(left, -4 * sigma_of(left), 4 * sigma_of(left))
+    total = float(left @ left)
+    r = float(left[1:] @ left[:-1]) / total if total > 0 else 0.0
+    if r < 2 / np.sqrt(n):
+        return white
+    r = min(MOST_CORRELATED, r + 2 * (1 + 4 * r) / n)
+    each = (1 + r) / (1 - r)
+    sigma = float(np.sqrt(total / max(n - 3 * each, n / 4)))
+    return max(white, MEDIAN_COST * sigma * min(1.0, float(np.sqrt(each / count))))
 
 
 def noise_of(values: Floats) -> float:

@@ -181,3 +181,20 @@ def test_wrong_options_in_the_settings_file_are_errors(call, pair, tmp_path, tex
     answer = call("compare", *pair)
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_a_damaged_log_without_a_number_is_an_unreadable_input(call, pair, tmp_path):
+    bad = tmp_path / "bad" / "trainer_state.json"
+    bad.parent.mkdir()
+    bad.write_text('{"log_history": [{"step":1,"lo')
+    answer = call("compare", "--format", "json", *pair, bad.parent)
+    told = answer.json()
+    assert (answer.code, len(told["runs"]), len(told["errors"])) == (3, 2, 1)
+    alone = call("compare", "--format", "json", pair[0], bad.parent)
+    assert (alone.code, alone.json()["comparison"], len(alone.json()["errors"])) == (3, None, 1)
+    assert "only good could be read" in alone.err
+
+
+def test_one_run_and_a_missing_path_are_no_wrong_use(call, pair, tmp_path):
+    answer = call("compare", "--format", "text", pair[0], tmp_path / "nowhere")
+    assert (answer.code, answer.out) == (3, "")

@@ -108,7 +108,7 @@ def test_the_axis_may_be_chosen_and_must_be_possible():
     [
         (made("b", vocab_size=32000), "other-vocabulary", "bits per byte"),
         (made("b", vocab_size=None, model_type="llama"), "other-vocabulary", "bits per byte"),
-        (made("b", label_smoothing_factor=0.1), None, ""),  # told in one log only
+        (made("b", label_smoothing_factor=0.1), "other-definition", "a task metric"),  # the other tells none in the same kind of file
         (renamed(made("b"), "eval/loss", "eval/other/loss"), "other-eval-set", "one set"),
         (with_metric(made("b"), "eval/samples", [640.0] * 10), "other-eval-set", "one set"),
         (with_metric(made("b"), "train/reward", [0.1] * 50), "no-cross-entropy", "a reward or a task metric"),

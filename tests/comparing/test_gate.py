@@ -44,9 +44,14 @@ def test_intervals_are_widened_for_the_number_of_runs():
 
 
 def test_what_cannot_be_judged_is_named():
-    held = curvelab.compare([broken("gone"), made("b"), made("c")], baseline="gone").baseline
+    held = curvelab.compare([broken("gone"), broken("b"), broken("c")], baseline="gone").baseline
     assert held is not None
     assert "the baseline cannot be judged (gone: became NaN" in unjudged(held)
+    told = curvelab.compare([broken("gone"), made("b"), broken("c")], baseline="gone")
+    assert told.baseline is not None
+    assert [one.against for one in told.baseline.standings] == ["better", "not-comparable"]
+    assert (unjudged(told.baseline), told.baseline.regressed) == ("", ())
+    assert told.sentence.startswith("b is the only one of 3 runs that did not fail: gone became NaN at step")
     other = curvelab.compare([made("a"), made("b", vocab_size=9)], baseline="a").baseline
     assert other is not None
     assert "no run can be judged (b:" in unjudged(other)

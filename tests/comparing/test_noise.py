@@ -107,3 +107,40 @@ def test_one_pair_of_seeds_among_many_settings_does_not_hide_all_differences(any
     assert ranks(units, CHOICE, noise_among(units)) == {0: 1, 1: 2, 2: 3}
     wide = [unit(0, 2.0, 2.2), unit(1, 2.3), unit(2, 3.5)]
     assert ranks(wide, CHOICE, noise_among(wide)) == {0: 1, 1: 1, 2: 3}
+
+
+def test_a_lone_noisy_run_is_not_judged_by_the_quiet_seeds_of_another_setting(anyone):
+    def units(rng):
+        quiet = tuple(Value(1.8 + rng.normal(0, 0.002), 1, 0.002, 10) for _ in range(3))
+        return [Unit(0, (anyone,), quiet), with_evals(anyone, 1.8 + np.exp(-5 * np.arange(1, 11) / 10) + rng.normal(0, 0.05, 10))]
+
+    assert told_apart(units, noise_among) <= 0.07
+
+
+@pytest.mark.parametrize("counts", [(100, 5), (1000, 3), (50, 50)])
+def test_the_best_of_many_evals_is_not_better_than_that_of_few(counts, anyone):
+    pairs = lambda rng: [with_evals(anyone, 1.8 + rng.normal(0, 0.02, n)) for n in counts]  # noqa: E731
+    assert told_apart(pairs, noise_among_curves) <= 0.1
+
+
+def test_a_glitch_of_one_eval_makes_no_winner(anyone):
+    falls = np.array([2.5, 2.2, 2.0, 1.9, 1.7, 1.65, 1.64, 1.63, 1.62, 1.61])
+    glitch = with_evals(anyone, np.where(np.arange(10) == 4, 0.2, falls + 0.2))
+    units = in_order([glitch, with_evals(anyone, falls)], CHOICE)
+    assert glitch.values[0].alone
+    assert not lead(units[0], units[1], CHOICE, Noise(None, 0)).real
+    steep = with_evals(anyone, np.abs(np.arange(10) - 4.0) + 1)
+    assert not steep.values[0].alone
+
+
+def test_curves_that_never_move_tell_no_noise(anyone):
+    units = [with_evals(anyone, np.full(6, level)) for level in (0.0, 1e-9)]
+    assert not lead(units[0], units[1], CHOICE, Noise(None, 0)).real
+
+
+def test_many_seeds_may_find_what_is_less_than_the_usual_rounding(anyone):
+    units = [Unit(i, (anyone,), tuple(Value(3 + 0.005 * i + 0.0005 * s, 1, 0.0002, 9) for s in range(5))) for i in (0, 1)]
+    found = lead(units[0], units[1], CHOICE, noise_among(units))
+    assert found.real
+    few = [Unit(i, (anyone,), tuple(Value(3 + 0.005 * i + 0.0001 * s, 1, 0.0002, 9) for s in range(2))) for i in (0, 1)]
+    assert "no more than rounding" in lead(few[0], few[1], CHOICE, noise_among(few)).sentence

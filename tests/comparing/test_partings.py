@@ -8,7 +8,7 @@ import numpy as np
 from comparing.made import broken, made
 
 import curvelab
-from curvelab.model.run import Run
+from curvelab.model.run import Curve, Run
 from curvelab.report.compared import cells
 from curvelab.signals.parting import fork_of
 
@@ -74,3 +74,15 @@ def test_seeds_are_held_against_seeds():
     (one,) = curvelab.compare(runs).partings
     assert one.at is not None
     assert "b (3 seeds) parts from that of a (3 seeds)" in one.sentence
+
+
+def test_the_same_curve_logged_as_means_does_not_part():
+    rng = np.random.default_rng(0)
+    for every in (20, 50, 100):
+        x = np.arange(1, 2001) / 2000
+        fine, coarse = (1.8 + 8 * np.exp(-20 * x) + rng.normal(0, 0.1, 2000) for _ in range(2))
+        runs = [made("fine"), made("coarse", evals=0)]
+        step = np.arange(1, 2001)
+        logged = [Curve.of("train/loss", step, fine), Curve.of("train/loss", step[every - 1 :: every], coarse.reshape(-1, every).mean(1))]
+        told = curvelab.compare([replace(run, logged={"train/loss": curve}) for run, curve in zip(runs, logged, strict=True)])
+        assert [one.at for one in told.partings] == [None]

@@ -109,3 +109,77 @@ def test_a_command_names_no_folder_above_the_runs(tmp_path):
     runs = [replace(made(f"{size}-{i}", vocab_size=size), path=f"{tmp_path}/runs/{size}-{i}") for size in (100, 200) for i in range(2)]
     told = curvelab.compare(runs)
     assert [one.command for one in told.ranking.classes] == ["curvelab compare 100-0 100-1", "curvelab compare 200-0 200-1"]
+
+
+def kinds(*runs: Run, **wishes: str) -> list[str]:
+    return [one.kind for one in curvelab.compare(list(runs), **wishes).ranking.refusals]
+
+
+def times(run: Run, factor: float, *metrics: str) -> Run:
+    """The run with these metrics so many times as high."""
+    return replace(run, logged={m: replace(c, value=c.value * factor) if m in metrics else c for m, c in run.logged.items()})
+
+
+@pytest.mark.parametrize("factor", [8.0, 1 / 8])
+@pytest.mark.parametrize("accumulation", [1, 8])
+def test_one_of_two_train_losses_that_is_off_by_the_accumulation_is_seen(factor, accumulation):
+    many = times(of_samples("many", 8, 1.0), factor, "train/loss")
+    assert kinds(of_samples("other", accumulation, 1.0), many) == ["scaled-loss"]
+    assert kinds(of_samples("other", accumulation, 1.0), of_samples("many", 8, 1.0)) == []
+
+
+def test_a_loss_above_that_of_guessing_is_a_sum():
+    summed = times(made("summed"), 512, "train/loss", "eval/loss")
+    assert kinds(made("mean"), summed) == ["scaled-loss"]
+    assert kinds(made("mean", evals=0), times(made("summed", evals=0), 8, "train/loss")) == ["scaled-loss"]
+
+
+@pytest.mark.parametrize("words", [("loss_reduction", "mean", "sum"), ("loss_unit", "nats", "bits")])
+def test_a_loss_that_the_log_defines_otherwise_is_refused(words):
+    name, *values = words
+    assert kinds(*(telling(made(value), **{name: value}) for value in values)) == ["other-definition"]
+
+
+@pytest.mark.parametrize("metric", ["eval/perplexity", "eval/nll", "eval/cross_entropy", "eval/mean_token_accuracy"])
+def test_whatever_counts_by_tokens_is_refused_for_other_vocabularies(metric):
+    runs = [with_metric(made(n, vocab_size=size), metric, [0.5, 0.4, 0.3, 0.3]) for n, size in (("a", 50257), ("b", 128256))]
+    assert kinds(*runs, rank_by=metric, goal="min") == ["other-vocabulary"]
+
+
+def test_a_task_metric_of_other_vocabularies_is_ranked_without_a_word_on_them():
+    runs = [with_metric(made(n, vocab_size=size, model_type=n), "eval/f1", [0.3, 0.4, 0.5, 0.5]) for n, size in (("bert", 30522), ("xlnet", 32000))]
+    told = curvelab.compare(runs, rank_by="eval/f1")
+    assert not told.ranking.refusals
+    assert not any("vocabular" in one for one in told.caveats)
+
+
+@pytest.mark.parametrize(("first", "second", "kind", "other"), [
+    (50257, 50304, "gpt2", []), (32000, 32001, "llama", []), (32000, 32256, "llama", ["other-vocabulary"]),
+])  # fmt: skip
+def test_a_padded_vocabulary_is_the_same_and_that_is_said(first, second, kind, other):
+    told = curvelab.compare([made("a", vocab_size=first, model_type=kind), made("b", vocab_size=second, model_type=kind)])
+    assert [one.kind for one in told.ranking.refusals] == other
+    assert other or any("are taken to be one" in one for one in told.caveats)
+
+
+def writing(name: str, architecture: str, accuracy: bool = True, **config: object) -> Run:
+    """A language model of run_clm.py, which logs an accuracy of tokens."""
+    run = with_metric(made(name, **config), "eval/accuracy", [0.3, 0.35, 0.4, 0.4]) if accuracy else made(name, **config)
+    return replace(run, raw_config={"config.json": {"architectures": [architecture]}})
+
+
+def test_the_architecture_decides_what_an_accuracy_is_of():
+    gpt2 = writing("gpt2", "GPT2LMHeadModel")
+    llama = writing("llama", "LlamaForCausalLM", model_type="llama", vocab_size=128256)
+    told = curvelab.compare([gpt2, llama])
+    assert [one.kind for one in told.ranking.refusals] == ["other-vocabulary"]
+    assert "accuracy" not in told.ranking.refusals[0].alternative
+    assert None not in [row.perplexity for row in told.rows]
+    assert kinds(gpt2, llama, rank_by="eval/accuracy") == ["other-vocabulary"]
+    assert kinds(gpt2, writing("silent", "GPT2LMHeadModel", accuracy=False)) == []
+
+
+def test_an_accuracy_in_one_log_of_two_of_one_model_is_no_other_loss():
+    assert kinds(with_metric(made("a"), "eval/accuracy", [0.3, 0.4, 0.4]), made("b")) == []
+    whisper = [made(n, model_type="whisper") for n in ("a", "b")]
+    assert kinds(with_metric(whisper[0], "eval/wer", [0.5, 0.4, 0.3]), whisper[1]) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curvelab.signals.parting import fork_of
+from curvelab.signals.parting import averaged, fork_of
 
 
 def pair(seed: int, gap: float, at: int = 60, n: int = 120) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -59,3 +59,36 @@ def test_an_equal_beginning_is_named_to_its_last_place():
     found = fork_of(x, y, x, np.where(x > 30, y + 0.5, y))
     assert (found.identical, found.at is not None and found.at > 25) == (30.0, True)
     assert fork_of(x, y, x, y).identical == 59.0
+
+
+def waves(rng: np.random.Generator, n: int, r: float) -> np.ndarray:
+    """Noise of which each value goes with the last."""
+    steps = rng.normal(0, 0.03 * np.sqrt(1 - r**2), n)
+    found = np.zeros(n)
+    for i in range(1, n):
+        found[i] = r * found[i - 1] + steps[i]
+    return found
+
+
+def test_waves_are_no_parting():
+    rng = np.random.default_rng(0)
+    x = np.arange(500.0)
+    level = 1.8 + np.exp(-x / 100)
+    for r in (0.8, 0.9, 0.98):
+        found = [fork_of(x, level + waves(rng, 500, r), x, level + waves(rng, 500, r)).at is not None for _ in range(60)]
+        assert sum(found) <= 4, r
+
+
+def test_a_gap_that_opens_slowly_is_no_wave():
+    rng = np.random.default_rng(0)
+    x = np.arange(300.0)
+    level = 1.8 + np.exp(-x / 60)
+    gap = 0.3 * np.maximum(0, x - 120) / 180
+    found = [fork_of(x, level + rng.normal(0, 0.03, 300), x, level + gap + rng.normal(0, 0.03, 300)) for _ in range(30)]
+    assert all(one.at is not None and one.at < 200 for one in found)
+
+
+def test_a_log_of_means_is_the_curve_averaged_since_the_last_of_them():
+    x = np.arange(1.0, 13.0)
+    at, mean = averaged(x, x, np.array([4.0, 8.0, 10.0]))
+    assert (at.tolist(), mean.tolist()) == ([4.0, 8.0, 10.0], [2.5, 6.5, 9.5])
