@@ -70,7 +70,7 @@ def test_the_page_is_drawn_from_the_json_alone(three):
 
 def test_few_runs_are_named_at_their_curves(three):
     text = page(three)
-    assert len(re.findall(r'<text class="label', text)) == 3 * 2 * len(three.axis.possible)
+    assert len(re.findall(r'<text class="label', text)) == 3 * 2 * 3 * len(three.axis.possible)  # pictures, widths
     assert "multiples" not in text.split("</style>")[-1].split("<script>")[0]
 
 

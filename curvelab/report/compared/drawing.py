@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curvelab.report.compared import names
 from curvelab.report.compared.gaps import Spot
-from curvelab.report.compared.paper import BOTTOM, TOP, Frame, Kind, axes
+from curvelab.report.compared.paper import BOTTOM, TOP, Frame, Kind, axes, fitting
 from curvelab.report.compared.tracks import Band, Track
 from curvelab.report.scale import Scale
 
@@ -48,7 +48,7 @@ class Sheet:
         told = [(t, self.pens[t.number]) for t in named]
         if self.kind == "narrow" and self.numbered:
             return [names.Label(t, str(pen.number), pen.shade) for t, pen in told]
-        return [names.Label(t, names.fitting(t.name, most), pen.shade) for t, pen in told]
+        return [names.Label(t, fitting(t.name, most), pen.shade) for t, pen in told]
 
     def frame(self, tracks: Sequence[Track], scale: Scale, labels: Sequence[names.Label]) -> Frame:
         return Frame.around(tracks, scale, self.size, names.room(labels), self.whole)

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from curvelab.report.compared.paper import GAP, TOP, Frame, fitting, width_of
+from curvelab.report.compared.paper import GAP, TOP, Frame, width_of
 from curvelab.report.compared.tracks import Track
 
 Floats = NDArray[np.float64]

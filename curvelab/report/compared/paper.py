@@ -23,7 +23,8 @@ Kind = Literal["wide", "narrow"]
 LETTER = 6.6  # px of a digit at the size of the axes' labels
 TOP, BOTTOM, GAP = 10.0, 24.0, 6.0
 EDGE = 2.0  # of the picture's height beyond which a curve is not followed
-TICK_HEIGHT, TICK_WIDTH = 40, 62
+TICK_HEIGHT, TICK_WIDTH, TICK_NARROW = 40, 80, 44
+SMALL = 400.0  # px of a picture below which its ticks stand closer
 CUTS = (0.0, 0.03, 0.06, 0.1, 0.13)  # of the way whose values may leave the picture (judgement)
 LATE = 0.7  # of the way from which on curves are to be told apart
 APART = 0.3  # of the picture's height that the late values are to take
@@ -83,19 +84,18 @@ class Frame:
         return short_path("M " + " L ".join(points)) + ("z" if close else "")
 
 
-def telling_scale(tracks: Sequence[Track], level: float | None = None) -> tuple[Scale, float]:
+def telling_scale(tracks: Sequence[Track], also: Sequence[float] = ()) -> tuple[Scale, float]:
     """(the scale on which curves can be told apart, the place before which they may leave the picture).
 
     All of them fall from where they began: as little of that is cut as leaves their late values a part of the height.
-    level: a value that must be on the axis (zero, of differences)
+    also: values that must be on the axis, which then is not logarithmic (zero, of differences)
     """
     first, last = min(float(t.x[0]) for t in tracks), max(float(t.x[-1]) for t in tracks)
-    also = [] if level is None else [level]
     late = _from(tracks, first + LATE * (last - first))
     best: tuple[Scale, float] | None = None
     for cut in CUTS:
         values = np.concatenate([_from(tracks, first + cut * (last - first)), also])
-        scale = scale_for(values, log=None if level is None else False)
+        scale = scale_for(values, log=False if len(also) else None)
         best = scale, first + cut * (last - first)
         if not len(late) or float(np.ptp(scale.place(late))) >= APART:
             break
@@ -144,7 +144,8 @@ def axes(frame: Frame) -> Markup:
                 round(frame.left, 1), y, round(frame.end, 1), round(frame.left - GAP, 1), y + 4, text
             )
         )
-    for place, text in ticks(frame.first, frame.last, max(3, int((frame.end - frame.left) // TICK_WIDTH)), frame.whole):
+    apart = TICK_NARROW if frame.width < SMALL else TICK_WIDTH
+    for place, text in ticks(frame.first, frame.last, max(3, int((frame.end - frame.left) // apart)), frame.whole):
         x = float(frame.across(np.array([place]))[0])
         if x + len(text) * LETTER / 2 <= frame.width:
             parts.append(Markup('<text class="x" x="{}" y="{}">{}</text>').format(round(x, 1), frame.height - GAP, text))

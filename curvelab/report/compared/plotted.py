@@ -42,7 +42,7 @@ class Picture:
     keys: Sequence[tuple[int, int, str, str]]
     numbered: bool
     about: str
-    back: Markup = Markup("")
+    back: Markup | str = ""
     small: Sequence[tuple[int, str, str, Markup]] = ()
 
 
@@ -67,7 +67,7 @@ def _pictures(comparison: Comparison, metric: str, axis: AxisName, number: int) 
     shown: list[Track]
     bands: list[Band | None] = []
     if seeds:
-        shown, bands = (list(part) for part in zip(*of_groups(comparison, mine), strict=True))  # type: ignore[assignment]
+        shown, bands = (list(part) for part in zip(*of_groups(comparison, mine), strict=True))
     else:
         shown = mine[:MOST_LINES] if band is None else _named(comparison, mine, band)
     held = reference(comparison)
@@ -78,14 +78,16 @@ def _pictures(comparison: Comparison, metric: str, axis: AxisName, number: int) 
     alt = f"{clean(metric, 80)} of {numerals.plural(len(mine), 'run')} over {cells.AXES[axis]}"
     caption = f"{clean(metric, 80)} over {cells.AXES[axis]}" + (", smoothed" if metric == "train/loss" else "")
     keys = [(t.number, pens[t.number].number, pens[t.number].shade, _key(comparison, t, seeds)) for t in shown]
-    spots = [*partings(comparison, metric, axis, shown), *seams(comparison, axis, shown)]
     scale, cut = telling_scale(_ranked(comparison, shown if band is None else mine) or shown)
+    spots = [*partings(comparison, metric, axis, shown), *seams(comparison, axis, shown)]
+    spots = [one for one in spots if 0 <= float(scale.place(one.value)) <= 1]
     drawn = {
         kind: overlay(sheets(kind, SIZES, alt, mark), shown, scale, bands, spots) if band is None
         else banded(sheets(kind, SIZES, alt, mark), mine, scale, band, shown, spots)
         for kind in SIZES
     }  # fmt: skip
-    told = [_about(seeds, band, len(mine)), _marks(comparison, spots, shown, held), _beyond(comparison, shown, mine, scale.place, cut)]
+    called = next((clean(_called(comparison, t), 60) for t in shown if comparison.rows[t.number].group == held), "the first")
+    told = [_about(seeds, band, len(mine)), _marks(comparison, spots, shown, called), _beyond(comparison, shown, mine, scale.place, cut)]
     about = " ".join(filter(None, told))
     made = [Picture(caption, drawn["wide"], drawn["narrow"], keys, numbered, about)]
     apart = {comparison.ranking.metric, *(one.metric for one in comparison.partings if one.at is not None and not one.failed)}
@@ -114,13 +116,13 @@ def _gaps(
     numbers = {t.number for t in shown}
     named = [t for t in found if t.number in numbers]
     ranked = _ranked(comparison, found) or found
-    scale, _ = telling_scale(ranked, level=0.0)
+    leads = comparison.ranking.leads
+    needed = leads[0].needed if leads and metric == comparison.ranking.metric else None
+    scale, _ = telling_scale(ranked, [0.0] if needed is None else [-needed, 0.0, needed])
     own = clean(_called(comparison, held), 60)
     caption = f"{clean(metric, 80)} minus that of {own}, over {cells.AXES[axis]}: below zero is {'better' if comparison.ranking.goal == 'min' else 'worse'}"
     if metric != comparison.ranking.metric:
         caption = f"{clean(metric, 80)} minus that of {own}, over {cells.AXES[axis]}"
-    leads = comparison.ranking.leads
-    needed = leads[0].needed if leads and metric == comparison.ranking.metric else None
     spots = partings(comparison, metric, axis, named)
     wide_band = band_of(found) if band is not None else None
     drawn = {}
@@ -130,8 +132,9 @@ def _gaps(
             drawn[kind] = overlay(sheet, found, scale, (), spots, (held, needed))
         else:
             drawn[kind] = banded(sheet, found, scale, wide_band, named, spots, (held, needed))
-    about = "" if needed is None else f"Shaded around zero: ±{numerals.value(float(f'{needed:.2g}'))}, what the best needs over the second to be believed."
-    return Picture(caption, drawn["wide"], drawn["narrow"], (), False, about)
+    about = _marks(comparison, spots, named, own)
+    about += "" if needed is None else f" Shaded around zero: ±{numerals.value(float(f'{needed:.2g}'))}, what the best needs over the second to be believed."
+    return Picture(caption, drawn["wide"], drawn["narrow"], (), False, about.strip())
 
 
 def _pens(comparison: Comparison, shown: Sequence[Track], held: int | None) -> dict[int, Pen]:
@@ -157,7 +160,7 @@ def _multiples(comparison: Comparison, mine: Sequence[Track], mark: str) -> tupl
     band = band_of(lines)
     if band is None:
         return Markup(""), []
-    scale, _ = telling_scale(_ranked(comparison, lines) or lines, None if held is None else 0.0)
+    scale, _ = telling_scale(_ranked(comparison, lines) or lines, () if held is None else [0.0])
     frame = replace(Frame.around(lines, scale, MINI), left=2.0, right=2.0)
     by_number = {t.number: t for t in lines}
     small = []
@@ -177,20 +180,14 @@ def _about(seeds: bool, band: Band | None, count: int) -> str:
     return f"The line in the middle is the median of {numerals.plural(count, 'run')}, the bands hold the middle 50 % and 90 % of them."
 
 
-def _marks(comparison: Comparison, spots: Sequence[Spot], shown: Sequence[Track], held: int | None) -> str:
-    """What the marks on the curves mean."""
-    told = []
+def _marks(comparison: Comparison, spots: Sequence[Spot], shown: Sequence[Track], held: str) -> str:
+    """What the marks on the curves mean; `held`: the name of the run that others part from."""
     kinds = {one.kind for one in spots}
-    if "parts" in kinds:
-        first = next((t for t in shown if comparison.rows[t.number].group == held), None)
-        told.append("○ where a curve parts" + (f" from that of {clean(_called(comparison, first), 60)}" if first is not None else ""))
-    if "seam" in kinds:
-        told.append("┆ where a run was resumed")
-    last = max(float(t.x[-1]) for t in shown)
-    if any(comparison.rows[t.number].unranked and float(t.x[-1]) < last for t in shown):
-        told.append("× where a curve ends early")
-    text = ", ".join(told)
-    return text and f"{text}."
+    told = [f"○ where a curve parts from that of {held}"] if "parts" in kinds else []
+    told += ["┆ where a run was resumed"] if "seam" in kinds else []
+    last = max(float(t.x[-1]) for t in shown) if shown else 0.0
+    told += ["× where a curve ends early"] if any(comparison.rows[t.number].unranked and float(t.x[-1]) < last for t in shown) else []
+    return f"{', '.join(told)}." if told else ""
 
 
 def _named(comparison: Comparison, mine: Sequence[Track], band: Band) -> list[Track]:
@@ -208,15 +205,14 @@ def _ranked(comparison: Comparison, mine: Sequence[Track]) -> list[Track]:
 
 def _beyond(comparison: Comparison, shown: Sequence[Track], mine: Sequence[Track], place: Callable[..., object], cut: float) -> str:
     """What leaves the picture: the beginning of all, and runs without a place, which do not stretch its scale."""
-    told = []
     first = min(float(t.x[0]) for t in mine)
     early = cut > first and any(_outside(t, place, first, cut) for t in shown)
-    if early:
-        told.append("Where the curves begin they are beyond the picture.")
-    out = [clean(t.name, 40) for t in shown if t not in _ranked(comparison, shown) and _outside(t, place, cut, float("inf"))]
+    told = ["Where the curves begin they are beyond the picture."] if early else []
+    ranked = _ranked(comparison, shown)
+    out = [clean(t.name, 40) for t in shown if t not in ranked and _outside(t, place, cut, float("inf"))]
     if out:
         more = f" and {len(out) - MOST_BEYOND} more" if len(out) > MOST_BEYOND else ""
-        told.append(f"Later beyond it at times: {', '.join(out[:MOST_BEYOND])}{more}." if early else f"Beyond the picture at times: {', '.join(out[:MOST_BEYOND])}{more}.")
+        told.append(f"{'Later beyond it' if early else 'Beyond the picture'} at times: {', '.join(out[:MOST_BEYOND])}{more}.")
     return " ".join(told)
 
 
