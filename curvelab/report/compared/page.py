@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from curvelab.model.comparison import Comparison
+from curvelab.model.strict_json import strict
 from curvelab.report import inlined, numerals
-from curvelab.report.compared import cells
+from curvelab.report.compared import cells, paragraphs
+from curvelab.report.compared.cells import Pattern
 from curvelab.report.compared.plotted import pictures
 from curvelab.report.compared.scatter import scatters
 from curvelab.report.compared.text import by_rank
@@ -19,9 +25,10 @@ def page(comparison: Comparison) -> str:
     """The page of a comparison."""
     environment = templates()
     order = by_rank(comparison)
-    paragraphs = dict(cells.paragraphs(comparison))
-    why_title = cells.why_title(comparison)
-    why = paragraphs.pop(why_title, [])
+    told = dict(paragraphs.paragraphs(comparison))
+    why_title = paragraphs.why_title(comparison)
+    why = told.pop(why_title, [])
+    patterns = cells.patterns(comparison)[:MOST_PATTERNS]
     script = inlined.script(environment, "sort.js", "compare.js")
     text: str = environment.get_template("compare.html").render(
         c=comparison,
@@ -31,15 +38,20 @@ def page(comparison: Comparison) -> str:
         pictures={axis: pictures(comparison, axis) for axis in comparison.axis.possible},
         columns=cells.columns(comparison),
         order=order,
+        told=[_told(comparison, place) for place in range(len(comparison.rows))],
         words=[_words(comparison, place) for place in range(len(comparison.rows))],
         refusals=why,
         why_title=why_title,
         settings=cells.settings(comparison)[:MOST_SETTINGS],
         settings_left=max(0, len(comparison.differences) - MOST_SETTINGS),
         transposed=len(comparison.rows) > SIDE_BY_SIDE,
-        patterns=cells.patterns(comparison)[:MOST_PATTERNS],
-        paragraphs=list(paragraphs.items()),
-        scatters={cells.GOES_WITH: scatters(comparison)},
+        patterns=patterns,
+        found=_found_first(comparison, order, patterns),
+        groups=cells.groups(comparison),
+        sentence=clean(cells.brief(comparison, comparison.sentence)),
+        withheld=[f"{cells.AXES[axis]}: {clean(why, 200)}" for axis, why in comparison.axis.withheld.items()],
+        paragraphs=list(told.items()),
+        scatters={paragraphs.GOES_WITH: scatters(comparison)},
         extra_style=inlined.source(environment, "compare.css"),
         script=script,
         script_hash=inlined.allowed(script),
@@ -80,8 +92,25 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     return [one for one in told if one[1] and not (comparison.refused and one[0] == "Noise from")]
 
 
+def _told(comparison: Comparison, place: int) -> str:
+    """The settings of a run that differ, as JSON for the search: numbers as they are, so that they can be held against others."""
+    run = comparison.rows[place].run
+    settings = {clean(one.setting, 80).lower(): one.values[run] for one in comparison.differences if run in one.values}
+    plain = {name: value if _is_number(value) else clean(numerals.setting(value), 120).lower() for name, value in settings.items()}
+    return msgspec.json.encode(strict(plain)).decode()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | bool) or (isinstance(value, int) and abs(value) < 2**63)
+
+
 def _words(comparison: Comparison, place: int) -> str:
-    """What a run is found by: its name, verdict, findings and the settings that differ."""
+    """What a run is found by beside its settings: its name, verdict and findings."""
     row = comparison.rows[place]
-    told = [f"{one.setting}={numerals.setting(one.values[row.run])}" for one in comparison.differences if row.run in one.values]
-    return clean(" ".join((row.name, row.verdict, *row.findings, *told)).lower(), 600)
+    return clean(" ".join((row.name, row.verdict, *row.findings)).lower(), 600)
+
+
+def _found_first(comparison: Comparison, order: list[int], patterns: Sequence[Pattern]) -> list[int]:
+    """The rows in which any pattern was found, those with the most first."""
+    count = {place: sum(marks[place][0] is not None for _, _, marks in patterns) for place in order}
+    return sorted((place for place in order if count[place]), key=lambda place: -count[place])
