@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ AGAINST = {
 AXES: Mapping[str, str] = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "time": "seconds of training"}
 NOTHING = "–"
 Pattern = tuple[str, str, list[tuple[Severity | None, str]]]  # its id, its title, severity and status in each row
+SEEDS = re.compile(r" \(\d+ seeds\)$")
 LONG_NAME = 60  # characters of a name in a sentence
 
 
@@ -107,7 +109,7 @@ def _rank(rank: int | None) -> Cell:
 
 def _member(row: Row, names: Mapping[int, str]) -> Cell:
     """The setting of a run, sorted by its rank."""
-    return Cell(clean(names[row.group], 60), "", row.rank)
+    return Cell(SEEDS.sub("", clean(names[row.group], 60)), "", row.rank)
 
 
 def _verdict(row: Row) -> str:

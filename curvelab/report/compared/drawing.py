@@ -25,10 +25,11 @@ MOST_WIDE, MOST_NARROW = 176.0, 64.0  # px of a name at a curve
 
 @dataclass(frozen=True)
 class Pen:
-    """How a run is drawn in all pictures: the class of its colour, and its number in the key."""
+    """How a run is drawn in all pictures: the class of its colour, its number in the key, and whether it came to a bad end."""
 
     shade: str
     number: int
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Sheet:
         most = MOST_WIDE if self.kind == "wide" else MOST_NARROW
         told = [(t, self.pens[t.number]) for t in named]
         if self.kind == "narrow" and self.numbered:
-            return [names.Label(t, str(pen.number), pen.shade) for t, pen in told]
-        return [names.Label(t, fitting(t.name, most), pen.shade) for t, pen in told]
+            return [names.Label(t, str(pen.number), pen.shade, pen.failed) for t, pen in told]
+        return [names.Label(t, fitting(t.name, most), pen.shade, pen.failed) for t, pen in told]
 
     def frame(self, tracks: Sequence[Track], scale: Scale, labels: Sequence[names.Label]) -> Frame:
         return Frame.around(tracks, scale, self.size, names.room(labels), self.whole)

@@ -24,11 +24,12 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True)
 class Label:
-    """A curve with its name and the class of its colour."""
+    """A curve with its name and the class of its colour; `failed`: a cross where it ends."""
 
     track: Track
     text: str
     shade: str
+    failed: bool = False
 
 
 def room(labels: Sequence[Label]) -> float:
@@ -86,7 +87,7 @@ def _within(
     name = Label(one.track, one.text + out, one.shade)
     wide = width_of(name.text)
     x, y = end[0] + GAP, min(max(end[1], TOP + 8), frame.foot - 8)
-    cross = Markup("") if out else _cross(one, *end)
+    cross = _cross(one, *end) if one.failed and not out else Markup("")
     best: tuple[float, Box] | None = None
     for shift in SHIFTS:
         for left in (x, end[0] - GAP - wide):

@@ -38,6 +38,7 @@ def page(comparison: Comparison) -> str:
         pictures={axis: pictures(comparison, axis) for axis in comparison.axis.possible},
         columns=cells.columns(comparison),
         order=order,
+        winner=len({row.group for row in comparison.rows if row.rank == 1}) == 1,
         told=[_told(comparison, place) for place in range(len(comparison.rows))],
         words=[_words(comparison, place) for place in range(len(comparison.rows))],
         refusals=why,

@@ -142,10 +142,11 @@ def _pens(comparison: Comparison, shown: Sequence[Track], held: int | None) -> d
     pens: dict[int, Pen] = {}
     colour = 0
     for number, track in enumerate(shown, 1):
-        if comparison.baseline is not None and comparison.rows[track.number].group == held:
-            pens[track.number] = Pen("base", number)
+        row = comparison.rows[track.number]
+        if comparison.baseline is not None and row.group == held:
+            pens[track.number] = Pen("base", number, bool(row.unranked))
         else:
-            pens[track.number] = Pen(f"r{colour % SHADES}", number)
+            pens[track.number] = Pen(f"r{colour % SHADES}", number, bool(row.unranked))
             colour += 1
     return pens
 

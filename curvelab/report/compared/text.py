@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from curvelab.model.comparison import Comparison
+from curvelab.report import numerals
 from curvelab.report.compared import cells, paragraphs
 from curvelab.report.plain import clean
 
 MOST_ROWS = 20  # runs that are listed all
 FIRST_ROWS = 15  # of more than those
 MOST_SETTINGS = 12
+MOST_VALUES = 12  # of a setting of numbers that are told one by one
 MOST_LINES = 8
 NARROW = 90  # columns below which the table keeps what matters most
 FIRST = ("Rank", "Setting", "Verdict", "Against the baseline", "Best eval loss", "Findings")
@@ -130,13 +132,26 @@ def _settings(comparison: Comparison, console: Console) -> None:
         return
     console.print()
     console.print(Text("Settings that differ", "bold"))
+    kinds = {one.setting: list(one.values.values()) for one in comparison.differences}
     for name, values in told:
+        if (span := _span(kinds[name], values)) is not None:
+            console.print(Padding(Text(f"{name}: {span}"), (0, 0, 0, 2)), highlight=False)
+            continue
         groups: dict[str, list[str]] = {}
         for row, value in zip(comparison.rows, values, strict=True):
             groups.setdefault(value, []).append(clean(row.name, LONG_NAME))
         parts = [f"{value} ({_few(runs)})" for value, runs in list(groups.items())[:6]]
         more = f"; and {len(groups) - 6} more values" if len(groups) > 6 else ""
         console.print(Padding(Text(f"{name}: {'; '.join(parts)}{more}"), (0, 0, 0, 2)), highlight=False)
+
+
+def _span(values: list[object], told: list[str]) -> str | None:
+    """Many numbers as their range; None for anything else."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(set(told)) <= MOST_VALUES or len(numbers) < len(values):
+        return None
+    without = len(told) - len(numbers)
+    return f"{numerals.setting(min(numbers))} to {numerals.setting(max(numbers))} ({len(set(told))} values)" + (f", not told by {without}" if without else "")
 
 
 def _few(names: list[str]) -> str:

@@ -12,7 +12,9 @@ function numberOf(text) { return text.trim() === "" ? NaN : Number(text); }
 function compares(value, sign, wanted) {
   const a = typeof value === "number" ? value : numberOf(String(value)), b = numberOf(wanted);
   if (isNaN(a) || isNaN(b)) { return sign === "=" ? String(value) === wanted : sign === "!=" && String(value) !== wanted; }
-  if (sign === "=" || sign === "!=") { return same(a, b) === (sign === "="); }
+  // A fraction is shown in three digits: what is seen is what can be looked for.
+  const alike = same(a, b) || (!Number.isInteger(a) && same(Number(a.toPrecision(3)), b));
+  if (sign === "=" || sign === "!=") { return alike === (sign === "="); }
   return sign === "<" ? a < b && !same(a, b) : sign === ">" ? a > b && !same(a, b) : sign === "<=" ? a < b || same(a, b) : a > b || same(a, b);
 }
 function holds(one, word) {
@@ -43,22 +45,27 @@ tables.forEach(one => makeSortable(one.table, () => { one.rows = Array.from(one.
 // Curves that have no name of their own get one while they are found.
 function named(sheet, hits) {
   sheet.querySelectorAll(".found").forEach(text => text.remove());
-  const taken = Array.from(sheet.querySelectorAll("text.label.hit"), text => [text.x.baseVal[0].value, text.y.baseVal[0].value]);
-  const box = sheet.viewBox.baseVal;
-  hits.slice(0, MOST_LABELS).forEach(path => {
-    const end = path.getPointAtLength(path.getTotalLength());
+  const box = sheet.viewBox.baseVal, low = box.height - 30;
+  const fixed = Array.from(sheet.querySelectorAll("text.label.hit"), text => text.y.baseVal[0].value);
+  const ends = hits.slice(0, MOST_LABELS).map(path => ({path, at: path.getPointAtLength(path.getTotalLength())})).sort((a, b) => a.at.y - b.at.y);
+  const places = [];
+  ends.forEach(({at}) => {
+    let y = Math.max(at.y + 4, 14, places.length ? places[places.length - 1] + LINE : 0);
+    while (fixed.some(one => Math.abs(one - y) < LINE)) { y += 1; }
+    places.push(y);
+  });
+  for (let i = places.length - 1, limit = low; i >= 0; i -= 1) {
+    places[i] = Math.min(places[i], limit);
+    limit = places[i] - LINE;
+  }
+  ends.forEach(({path, at}, i) => {
     const text = document.createElementNS("http://www.w3.org/2000/svg", "text");
     text.textContent = called[path.dataset.run].slice(0, 40);
     text.setAttribute("class", "label found hit");
     text.dataset.run = path.dataset.run;
     sheet.append(text);
-    const x = Math.min(end.x + 6, box.width - text.getComputedTextLength() - 4);
-    let y = Math.min(Math.max(end.y + 4, 14), box.height - 30), step = 0;
-    const clash = at => taken.some(([left, top]) => Math.abs(top - at) < LINE && left + 160 > x && left < x + 160);
-    while (clash(y) && step < 40) { step += 1; y = Math.min(Math.max(end.y + 4 + (step % 2 ? 1 : -1) * Math.ceil(step / 2) * LINE, 14), box.height - 30); }
-    taken.push([x, y]);
-    text.setAttribute("x", x);
-    text.setAttribute("y", y);
+    text.setAttribute("x", Math.min(at.x + 8, box.width - text.getComputedTextLength() - 4));
+    text.setAttribute("y", places[i]);
   });
 }
 const sheets = Array.from(document.querySelectorAll("svg.wide"));
