@@ -6,8 +6,8 @@ python=${PYTHON:-.venv/bin/python}
 folder=reports/example
 
 "$python" -m curvelab postmortem sample_runs/overfitting -o $folder/overfitting.html
-"$python" -m curvelab compare sample_runs/healthy sample_runs/{spikes,non-finite,plateau} \
-    sample_runs/fixed/{spikes,non-finite,plateau}-fixed --baseline sample_runs/healthy -o $folder/compare.html
+"$python" -m curvelab compare sample_runs/more/{saved,schedule-constant,schedule-over,no-warmup,resumed} \
+    sample_runs/fixed/{no-warmup,resumed}-fixed --baseline sample_runs/more/saved -o $folder/compare.html
 if grep -nE "(^|[^A-Za-z0-9<./])/(home|root|tmp|work|Users|mnt|var)/" $folder/*.html; then
     echo "a page names a folder of this machine" >&2
     exit 1

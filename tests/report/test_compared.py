@@ -18,7 +18,7 @@ import curvelab
 from curvelab.model.comparison import Comparison
 from curvelab.model.result import SeamMark
 from curvelab.model.run import Run
-from curvelab.report.compared import cells, paragraphs
+from curvelab.report.compared import cells, paragraphs, prices
 from curvelab.report.compared.gaps import gaps
 from curvelab.report.compared.markdown import markdown
 from curvelab.report.compared.page import page
@@ -328,8 +328,14 @@ def test_twice_the_time_is_told_beside_a_loss_that_is_as_good(three):
     rows = [msgspec.structs.replace(row, seconds=float(s), throughput=32.0 / s) for row, s in zip(three.rows, (20, 10, 10.5), strict=True)]
     comparison = msgspec.structs.replace(three, rows=tuple(rows))
     (against,) = [one for one in cells.columns(comparison) if one.title == "Against the baseline"]
-    assert [cell.below for cell in against.cells] == ["2 times the time, 0.5 times the throughput", "", ""]
-    assert "at 2 times the time, 0.5 times the throughput" in dict(paragraphs.paragraphs(comparison))["Against the baseline"][0]
+    assert [cell.below for cell in against.cells] == ["2 times the time", "", ""]
+    assert "at 2 times the time" in dict(paragraphs.paragraphs(comparison))["Against the baseline"][0]
+
+
+def test_a_throughput_that_the_time_does_not_tell_is_told(three):
+    rows = [msgspec.structs.replace(row, seconds=10.0, throughput=t) for row, t in zip(three.rows, (10.0, 40.0, 41.0), strict=True)]
+    comparison = msgspec.structs.replace(three, rows=tuple(rows))
+    assert prices.price(comparison, comparison.baseline.standings[0]) == "0.25 times the throughput"
 
 
 def test_findings_are_listed_for_the_runs_that_have_them(thirty):

@@ -7,7 +7,9 @@ from statistics import fmean
 from curvelab.model.comparison import Comparison, Row
 from curvelab.model.verdicts import Standing
 
-ALIKE = 0.1  # by which times and speeds of equal runs differ on shared machines (judgement)
+ALIKE = 0.25  # by which times and speeds of equal runs differ on shared machines (judgement)
+TOLD = 0.1  # by which a throughput or a price may be off what the time tells already
+KINDS = (("time", "seconds"), ("price", "money"), ("throughput", "throughput"))
 
 
 def price(comparison: Comparison, standing: Standing) -> str:
@@ -17,11 +19,16 @@ def price(comparison: Comparison, standing: Standing) -> str:
         return ""
     base = [row for row in comparison.rows if row.run in (held.runs or (held.run,))]
     runs = [row for row in comparison.rows if row.run in (standing.runs or (standing.run,))]
-    told = [f"{ratio:.2g} times the {noun}" for noun, field in KINDS if (ratio := _ratio(runs, base, field)) is not None]
-    return ", ".join(told)
+    told: dict[str, float] = {}
+    for noun, field in KINDS:
+        ratio = _ratio(runs, base, field)
+        if ratio is not None and not any(_near(ratio, one) or _near(ratio, 1 / one) for one in told.values()):
+            told[noun] = ratio
+    return ", ".join(f"{ratio:.2g} times the {noun}" for noun, ratio in told.items())
 
 
-KINDS = (("time", "seconds"), ("throughput", "throughput"), ("price", "money"))
+def _near(a: float, b: float) -> bool:
+    return 1 / (1 + TOLD) <= a / b <= 1 + TOLD
 
 
 def _ratio(runs: list[Row], base: list[Row], field: str) -> float | None:
