@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from curvelab.clock import clock_of, tokens_seen
 from curvelab.comparing.batches import measured_batch, whole
 from curvelab.comparing.entrants import Entrant
+from curvelab.comparing.wording import names
 from curvelab.model.comparison import AXES, Axis
 from curvelab.model.errors import UsageError, did_you_mean
 from curvelab.model.log import Floats
@@ -38,7 +39,20 @@ def align(entrants: Sequence[Entrant], by: str | None) -> tuple[Axis, dict[str, 
     chosen = next(axis for axis in AXES if axis == name)
     ordered = (chosen, *(axis for axis in possible if axis != chosen))
     kept = {id_: {axis: mine[axis] for axis in ordered} for id_, mine in places.items()}
-    return Axis(name=chosen, reason=reason, possible=ordered), kept
+    return Axis(name=chosen, reason=reason, possible=ordered, withheld=_withheld(entrants, places, ordered)), kept
+
+
+def _withheld(
+    entrants: Sequence[Entrant], places: Mapping[str, Mapping[AxisName, Place]], possible: Sequence[AxisName]
+) -> dict[str, str]:
+    """Why the runs cannot be laid on an axis, for each on which they cannot."""
+    found = {}
+    for axis in AXES:
+        if axis not in possible:
+            without = [one.name for one in entrants if axis not in places[one.id]]
+            told = "no log tells it" if len(without) == len(entrants) else f"not told by the log of {names(without)}"
+            found[str(axis)] = told if without else _unsure(entrants)
+    return found
 
 
 def _chosen(entrants: Sequence[Entrant], possible: Sequence[AxisName]) -> tuple[AxisName, str]:

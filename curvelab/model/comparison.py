@@ -24,11 +24,16 @@ COUNTS = ("rank", "steps", "value_step", "best_step", "last_step")
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
-    """What the runs are aligned by, and why. `possible`: every axis that all runs can be laid on, this one first."""
+    """What the runs are aligned by, and why.
+
+    possible   every axis that all runs can be laid on, this one first
+    withheld   why the runs cannot be laid on each of the others
+    """
 
     name: AxisName
     reason: str
     possible: tuple[AxisName, ...]
+    withheld: dict[str, str] = {}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

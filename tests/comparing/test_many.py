@@ -8,7 +8,7 @@ import pytest
 from comparing.made import made
 
 import curvelab
-from curvelab.report.compared import cells
+from curvelab.report.compared import paragraphs
 from curvelab.report.compared.page import page
 
 
@@ -101,5 +101,5 @@ def test_the_highest_loss_is_not_ranked_first_in_silence():
 @pytest.mark.parametrize("name", ["main", "weight"])
 def test_names_keep_their_case(name):
     told = curvelab.compare([made(name), made("other", 2.2, optim="sgd")], baseline=name)
-    lines = [line for _, found in cells.paragraphs(told) for line in found]
+    lines = [line for _, found in paragraphs.paragraphs(told) for line in found]
     assert not any(line.startswith(("Other", "Main", "Weight", "Optim")) for line in lines)

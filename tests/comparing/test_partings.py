@@ -9,7 +9,7 @@ from comparing.made import broken, made
 
 import curvelab
 from curvelab.model.run import Curve, Run
-from curvelab.report.compared import cells
+from curvelab.report.compared import paragraphs
 from curvelab.signals.parting import fork_of
 
 
@@ -64,7 +64,7 @@ def test_a_failure_is_a_parting():
 def test_what_could_not_be_seen_is_folded_into_one_line():
     told = curvelab.compare([made("base"), *(made(f"r{i}", 1.8, weight_decay=0.1 * (i + 1)) for i in range(3))], baseline="base")
     assert len(told.partings) == 3
-    (line,) = dict(cells.paragraphs(told))["Where they part"]
+    (line,) = dict(paragraphs.paragraphs(told))["Where they part"]
     assert "r2" in line.split(" cannot be told from that of base: too noisy to see a gap below")[0]
 
 

@@ -292,6 +292,12 @@ def test_a_spike_of_one_step_survives_the_drawing() -> None:
     assert min(tops) > 150
 
 
+def test_the_index_of_several_runs_names_the_comparison() -> None:
+    several, one = [(ALL["ten"], "a.html"), (ALL["healthy"], "b.html")], [(ALL["ten"], "a.html")]
+    assert "<code>curvelab compare</code>" in index(several)
+    assert "curvelab compare" not in index(one)
+
+
 def test_the_index_lists_runs_with_links_and_sparklines() -> None:
     text = index([(ALL["ten"], "runs/a b.html"), (ALL["healthy"], "javascript:alert(1)"), (ALL["empty"], "c.html")])
     parsed = Collector(text)

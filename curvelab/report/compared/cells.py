@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from curvelab.comparing.wording import names
-from curvelab.model.comparison import Comparison, Difference, Row
+from curvelab.model.comparison import Comparison, Difference, Group, Row
 from curvelab.model.finding import SEVERITIES, Severity
 from curvelab.model.result import Diagnosis
-from curvelab.model.verdicts import Class, Standing
+from curvelab.model.verdicts import Standing
 from curvelab.report import numerals
-from curvelab.report.plain import clean
+from curvelab.report.compared.prices import price
+from curvelab.report.plain import clean, shortened
 from curvelab.report.wording import HEALTHY, title_of
 
 AGAINST = {
@@ -21,11 +22,11 @@ AGAINST = {
     "failed": "failed",
     "not-comparable": "not comparable",
 }
-AXES = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "time": "seconds of training"}
+AXES: Mapping[str, str] = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "time": "seconds of training"}
 NOTHING = "–"
-GOES_WITH = "Settings that go with the metric (no cause is claimed)"
-LONGEST = 1600  # characters of a sentence
-PROSE = ("a", "the", "other", "fewer")  # words that begin a refusal; anything else there is a name
+Pattern = tuple[str, str, list[tuple[Severity | None, str]]]  # its id, its title, severity and status in each row
+SEEDS = re.compile(r" \(\d+ seeds\)$")
+LONG_NAME = 60  # characters of a name in a sentence
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class Column:
 def columns(comparison: Comparison) -> list[Column]:
     """The columns of the table that say something: one without a single value is left out."""
     ranking = comparison.ranking
-    made = [
-        Column("Rank", tuple(_rank(row) for row in comparison.rows)),
+    several = {group.number: group.name for group in comparison.groups if len(comparison.groups) < len(comparison.rows)}
+    made = [  # a rank is that of a setting: of its seeds only their table tells it
+        Column("Setting", tuple(_member(row, several) for row in comparison.rows), number=False) if several
+        else Column("Rank", tuple(_rank(row.rank) for row in comparison.rows)),
         Column("Verdict", tuple(Cell(_verdict(row), _why_unranked(row)) for row in comparison.rows), number=False),
         Column(f"{clean(ranking.metric, 60)} ({ranking.goal})", tuple(_value(row.value, row.value_step) for row in comparison.rows)),
         Column("Best eval loss", tuple(_value(row.best, row.best_step) for row in comparison.rows)),
@@ -61,19 +64,52 @@ def columns(comparison: Comparison) -> list[Column]:
         Column("Throughput", tuple(_speed(row) for row in comparison.rows)),
         Column("Cost", tuple(_cost(row) for row in comparison.rows)),
         Column("Findings", tuple(_findings(row) for row in comparison.rows), number=False),
-    ]
+    ]  # fmt: skip
     if ranking.metric == "eval/loss" and ranking.goal == "min" and all(row.best == row.value for row in comparison.rows):
         del made[2]
     if comparison.baseline is not None:
         held = comparison.baseline
-        made.insert(2, Column("Against the baseline", tuple(_against(held.of(row.run)) for row in comparison.rows), number=False))
+        made.insert(2, Column("Against the baseline", tuple(_against(comparison, held.of(row.run)) for row in comparison.rows), number=False))
     return [one for one in made if any(cell.text != NOTHING for cell in one.cells)]
 
 
-def _rank(row: Row) -> Cell:
-    if row.rank is None:
-        return Cell(NOTHING, "", 1e9)
-    return Cell(str(row.rank), "", row.rank)
+def groups(comparison: Comparison) -> list[tuple[str, list[Cell]]]:
+    """The table of settings, the best first, where any has several seeds: (title of a column, its cells)."""
+    if len(comparison.groups) == len(comparison.rows):
+        return []
+    there = sorted(comparison.groups, key=lambda one: (one.rank is None, one.rank or 0, _signed(comparison, one.mean), one.number))
+    held = comparison.baseline
+    told = [
+        ("Setting", [Cell(clean(one.name, 80)) for one in there]),
+        ("Rank", [_rank(one.rank) for one in there]),
+        ("Runs", [Cell(str(len(one.runs)), f"seeds {clean(', '.join(map(str, one.seeds)), 40)}" if one.seeds else "", len(one.runs)) for one in there]),
+        (f"Mean of {clean(comparison.ranking.metric, 60)}", [_value(one.mean) for one in there]),
+        ("Standard deviation", [Cell(NOTHING) if one.spread is None else Cell(f"{one.spread:.2g}", "", one.spread) for one in there]),
+        ("Range", [_range(one) for one in there]),
+    ]
+    if held is not None:
+        standings = [next((found for run in one.runs if (found := held.of(run)) is not None), None) for one in there]
+        told.append(("Against the baseline", [_against(comparison, one) for one in standings]))
+    return told
+
+
+def _signed(comparison: Comparison, mean: float | None) -> float:
+    return float("inf") if mean is None else mean if comparison.ranking.goal == "min" else -mean
+
+
+def _range(group: Group) -> Cell:
+    if group.low is None or group.high is None or group.low == group.high:
+        return Cell(NOTHING)
+    return Cell(f"{numerals.value(group.low)} to {numerals.value(group.high)}", "", group.low)
+
+
+def _rank(rank: int | None) -> Cell:
+    return Cell(NOTHING) if rank is None else Cell(str(rank), "", rank)
+
+
+def _member(row: Row, names: Mapping[int, str]) -> Cell:
+    """The setting of a run, sorted by its rank."""
+    return Cell(SEEDS.sub("", clean(names[row.group], 60)), "", row.rank)
 
 
 def _verdict(row: Row) -> str:
@@ -111,18 +147,10 @@ def _findings(row: Row) -> Cell:
     return Cell(", ".join(clean(one, 60) for one in row.findings) or "none", "", float(len(row.findings)))
 
 
-def _against(standing: Standing | None) -> Cell:
+def _against(comparison: Comparison, standing: Standing | None) -> Cell:
     if standing is None:
         return Cell("the baseline", "", 0.0)
-    return Cell(AGAINST[standing.against], "", standing.change)
-
-
-def _standings(comparison: Comparison) -> list[str]:
-    held = comparison.baseline
-    if held is None:
-        return []
-    told = [f"{clean(one.name, 80)}: {AGAINST[one.against]}; {one.sentence}" for one in held.standings]
-    return [f"The baseline cannot be judged: {held.unjudged}", *told] if held.unjudged else told
+    return Cell(AGAINST[standing.against], price(comparison, standing), standing.change)
 
 
 def settings(comparison: Comparison) -> list[tuple[str, list[str]]]:
@@ -136,7 +164,15 @@ def _setting(one: Difference, run: str) -> str:
     return ("≈ " if run in one.inferred else "") + numerals.setting(one.values[run])
 
 
-def patterns(comparison: Comparison) -> list[tuple[str, str, list[tuple[Severity | None, str]]]]:
+def brief(comparison: Comparison, text: str) -> str:
+    """A sentence whose endless names are cut: a name must not fill it."""
+    named = {row.name for row in comparison.rows} | {group.name for group in comparison.groups}
+    for name in sorted((name for name in named if len(name) > LONG_NAME), key=len, reverse=True):
+        text = text.replace(name, shortened(name, LONG_NAME))
+    return text
+
+
+def patterns(comparison: Comparison) -> list[Pattern]:
     """The pattern matrix: (pattern, title, for each row its severity and status), the most frequent pattern first."""
     by_run = {one.id: one for one in comparison.runs}
     found = [pattern for one in comparison.runs for pattern in {f.pattern for f in one.findings}]
@@ -151,71 +187,3 @@ def _mark(diagnosis: Diagnosis, pattern: str) -> tuple[Severity | None, str]:
         return worst, worst
     status = next((o.status for o in diagnosis.outcomes if o.pattern == pattern), "not-applicable")
     return None, "clear" if status == "clear" else "not looked"
-
-
-def seed_groups(comparison: Comparison) -> list[str]:
-    """The groups of several seeds in a line each."""
-    told = []
-    for group in comparison.groups:
-        if len(group.runs) > 1:
-            spread = "" if group.spread is None else f" ± {group.spread:.2g} (standard deviation)"
-            mean = "no ranked seed" if group.mean is None else f"mean {numerals.value(group.mean)}{spread}"
-            seeds = f", seeds {', '.join(map(str, group.seeds))}" if group.seeds else ""
-            told.append(f"{clean(group.name, 100)}: {mean} of {len(group.runs)} runs{seeds}")
-    return told
-
-
-def paragraphs(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """(title, sentences) of everything that is told in words, empty ones left out. Names keep their case."""
-    told: list[tuple[str, Sequence[str]]] = [
-        (why_title(comparison), [f"{_capital(one.text)}. Fair instead: {one.alternative}" for one in comparison.ranking.refusals]),
-        ("Comparable with each other", [_class(one) for one in comparison.ranking.classes if len(one.runs) > 1]),
-        ("Keep in mind", comparison.caveats),
-        ("Against the baseline", _standings(comparison)),
-        ("Seeds", seed_groups(comparison)),
-        ("Where they part", _partings(comparison)),
-        ("One setting changed", [one.sentence for one in comparison.effects]),
-        (GOES_WITH, [one.sentence for one in comparison.associations]),
-        ("Other settings differ", [", ".join(comparison.also_differ)] if comparison.also_differ else []),
-    ]
-    return [(title, [_stopped(one) for one in lines]) for title, lines in told if lines]
-
-
-def why_title(comparison: Comparison) -> str:
-    """What the refusals explain."""
-    return "Why there is no ranking" if comparison.refused else "Why not all runs are ranked"
-
-
-def _class(one: Class) -> str:
-    outcome = "ranked above" if one.ranked else one.sentence.rstrip(".") or "none of them can be ranked"
-    told = f"{one.label} ({numerals.plural(len(one.runs), 'run')}): {outcome}"
-    return f"{told}; {one.command}" if one.command else told
-
-
-def _partings(comparison: Comparison) -> list[str]:
-    """The partings; those that were not seen in one line a metric."""
-    parted = [one.sentence for one in comparison.partings if one.at is not None]
-    unseen = [one for one in comparison.partings if one.at is None]
-    if len(unseen) < 2:
-        return parted + [one.sentence for one in unseen]
-    for key in dict.fromkeys((one.runs[0], one.metric, one.identical is not None) for one in unseen):
-        mine = [one for one in unseen if (one.runs[0], one.metric, one.identical is not None) == key]
-        if len(mine) == 1:
-            parted.append(mine[0].sentence)
-            continue
-        called = {run: group.name for group in comparison.groups for run in group.runs}
-        which = names([called[one.runs[1]] for one in mine])
-        seen = max(one.seen or 0.0 for one in mine)
-        parted.append(f"{key[1]} of {which} cannot be told from that of {called[key[0]]}: too noisy to see a gap below {seen:.2g}")
-    return parted
-
-
-def _stopped(text: str) -> str:
-    """A sentence with its full stop."""
-    plain = clean(text, LONGEST)
-    return plain if plain.endswith((".", "!", "?")) or "curvelab compare" in plain else plain + "."
-
-
-def _capital(text: str) -> str:
-    first = text.partition(" ")[0]
-    return text[0].upper() + text[1:] if first in PROSE else text

@@ -2,112 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from curvelab.report.compared import names
+from curvelab.report.compared.gaps import Spot
+from curvelab.report.compared.paper import BOTTOM, TOP, Frame, Kind, axes, fitting
 from curvelab.report.compared.tracks import Band, Track
-from curvelab.report.plain import clean, shortened
-from curvelab.report.scale import Scale, scale_for, step_ticks
-from curvelab.report.svg import short_path
+from curvelab.report.scale import Scale
 
 Floats = NDArray[np.float64]
 
-LETTER, LINE = 6.6, 14.0  # px of a label's letter and line
-TOP, BOTTOM, GAP = 10.0, 24.0, 6.0
-MOST_LETTERS = 24
-LEAD = 20.0  # px between the end of a curve and its name from which on a dotted line joins them
-EDGE = 2.0  # of the picture's height beyond which a curve is not followed
-TICK_HEIGHT, TICK_WIDTH = 40, 80
 GHOST_POINTS = 50
 MOST_RAW = 3  # runs whose single points are drawn behind their smoothed curves
 SHADES = 8  # kinds of line that the style sheet knows
-Kind = Literal["wide", "narrow"]
+MOST_WIDE, MOST_NARROW = 176.0, 64.0  # px of a name at a curve
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The paper: sizes in px, the value axis, and the ends of the other axis."""
+class Pen:
+    """How a run is drawn in all pictures: the class of its colour, its number in the key, and whether it came to a bad end."""
 
-    width: float
-    height: float
-    left: float
-    right: float
-    scale: Scale
-    first: float
-    last: float
+    shade: str
+    number: int
+    failed: bool = False
 
-    @classmethod
-    def around(cls, tracks: Sequence[Track], ranked: Sequence[Track], width: float, height: float, labelled: bool) -> Frame:
-        """The paper for some tracks. Values are those of `ranked` runs: one that diverged must not flatten the others."""
-        values = np.concatenate([track.y for track in (ranked or tracks)])
-        scale = scale_for(values)
-        labels = scale.ticks(int(height // TICK_HEIGHT))
-        left = max((len(text) for _, text in labels), default=1) * LETTER + 2 * GAP
-        longest = max((len(shortened(clean(track.name), MOST_LETTERS)) for track in tracks), default=0)
-        right = min(longest, MOST_LETTERS) * LETTER + 2 * GAP if labelled else 14.0
-        first, last = min(float(t.x[0]) for t in tracks), max(float(t.x[-1]) for t in tracks)
-        return cls(width, height, left, right, scale, first, last)
 
-    def across(self, x: Floats) -> Floats:
-        inner = self.width - self.left - self.right
-        span = self.last - self.first
-        return self.left + (x - self.first) / span * inner if span > 0 else np.full(len(x), self.left + inner / 2)
+@dataclass(frozen=True)
+class Sheet:
+    """What pictures of one metric on one axis have in common. `whole`: places on the axis are whole numbers."""
 
-    def down(self, y: Floats) -> Floats:
-        """Pixels from the top; a curve beyond the picture is held near its edge."""
-        inner = self.height - TOP - BOTTOM
-        at = np.clip(self.scale.place(y), -EDGE, 1 + EDGE)
-        return TOP + (1 - at) * inner
+    kind: Kind
+    size: tuple[int, int]
+    alt: str
+    mark: str
+    whole: bool
+    pens: Mapping[int, Pen]
+    numbered: bool = False
 
-    def path(self, x: Floats, y: Floats, close: bool = False) -> str:
-        """The d of a path through the points."""
-        points = [f"{a:.1f} {b:.1f}" for a, b in zip(self.across(x), self.down(y), strict=True)]
-        if len(points) == 1:
-            points *= 2
-        return short_path("M " + " L ".join(points)) + ("z" if close else "")
+    def labels(self, named: Sequence[Track]) -> list[names.Label]:
+        most = MOST_WIDE if self.kind == "wide" else MOST_NARROW
+        told = [(t, self.pens[t.number]) for t in named]
+        if self.kind == "narrow" and self.numbered:
+            return [names.Label(t, str(pen.number), pen.shade, pen.failed) for t, pen in told]
+        return [names.Label(t, fitting(t.name, most), pen.shade, pen.failed) for t, pen in told]
+
+    def frame(self, tracks: Sequence[Track], scale: Scale, labels: Sequence[names.Label]) -> Frame:
+        return Frame.around(tracks, scale, self.size, names.room(labels), self.whole)
 
 
 def overlay(
-    tracks: Sequence[Track], ranked: Sequence[Track], kind: Kind, alt: str, size: tuple[int, int], mark: str,
-    bands: Sequence[Band | None] = (),
+    sheet: Sheet, tracks: Sequence[Track], scale: Scale, bands: Sequence[Band | None] = (), spots: Sequence[Spot] = (),
+    zero: tuple[Track, float | None] | None = None,
 ) -> Markup:  # fmt: skip
-    """A few curves in one picture, each with its own line; the wide one names them at their ends.
+    """A few curves in one picture, each with its own line and its name.
 
-    bands: of each track the range of its seeds, or None; empty where there are none at all
+    bands   of each track the range of its seeds, or None; empty where there are none at all
+    zero    of differences: the run that they are from, and what would have to be exceeded where that is known
     """
-    frame = Frame.around(tracks, ranked, *size, labelled=kind == "wide")
-    parts = [_axes(frame)]
-    for place, (track, band) in enumerate(zip(tracks, bands, strict=False)):
+    labels = sheet.labels([*([zero[0]] if zero else []), *tracks])
+    frame = sheet.frame(tracks, scale, labels)
+    parts = _level(frame, sheet, *zero) if zero else []
+    if zero is not None:
+        labels[0] = replace(labels[0], track=_flat(zero[0], frame))
+    for track, band in zip(tracks, bands, strict=False):
         if band is not None:
             ring = _ring(frame, band.x, band.levels[0], band.levels[-1])
-            parts.append(_path(ring, f"spread r{place % SHADES}", track.number))
+            parts.append(_path(ring, f"spread {sheet.pens[track.number].shade}", track.number))
     if len(tracks) <= MOST_RAW:
-        parts += [_path(frame.path(*t.raw), f"raw r{i % SHADES}", t.number) for i, t in enumerate(tracks) if t.raw is not None]
-    parts += [_path(frame.path(t.x, t.y), f"line r{i % SHADES}", t.number) for i, t in enumerate(tracks)]
-    labels = _labels(frame, tracks) if kind == "wide" else []
-    return _svg(frame, parts, labels, kind, alt, mark)
+        parts += [_path(frame.path(*t.raw), f"raw {sheet.pens[t.number].shade}", t.number) for t in tracks if t.raw is not None]
+    parts += [_path(frame.path(t.x, t.y), f"line {sheet.pens[t.number].shade}", t.number) for t in _baseline_last(sheet, tracks)]
+    return _svg(sheet, frame, [*parts, *_spots(sheet, frame, spots)], names.written(frame, labels))
 
 
 def banded(
-    tracks: Sequence[Track], ranked: Sequence[Track], band: Band, named: Sequence[Track], kind: Kind, alt: str,
-    size: tuple[int, int], mark: str,
+    sheet: Sheet, tracks: Sequence[Track], scale: Scale, band: Band, named: Sequence[Track], spots: Sequence[Spot] = (),
+    zero: tuple[Track, float | None] | None = None,
 ) -> Markup:  # fmt: skip
-    """The quantiles of many curves, and some of them by name."""
-    frame = Frame.around([*named, *tracks] if kind == "wide" else tracks, ranked, *size, labelled=kind == "wide")
-    parts = [_axes(frame)]
+    """The quantiles of many curves, and some of them by name; the others are there to be highlighted."""
+    labels = sheet.labels([*([zero[0]] if zero else []), *named])
+    frame = sheet.frame([*named, *tracks], scale, labels)
+    parts = _level(frame, sheet, *zero) if zero else []
+    if zero is not None:
+        labels[0] = replace(labels[0], track=_flat(zero[0], frame))
     for low, high, shade in ((0, 4, "outer"), (1, 3, "inner")):
         ring = _ring(frame, band.x, band.levels[low], band.levels[high])
         parts.append(Markup('<path class="band {}" d="{}"/>').format(shade, ring))
     parts.append(Markup('<path class="median" d="{}"/>').format(frame.path(band.x, band.levels[2])))
-    parts += [_ghost(frame, t) for t in tracks if kind == "wide" and t not in named]
-    parts += [_path(frame.path(t.x, t.y), f"line r{place % SHADES}", t.number) for place, t in enumerate(named)]
-    labels = _labels(frame, named) if kind == "wide" else []
-    return _svg(frame, parts, labels, kind, alt, mark)
+    numbers = {t.number for t in named}
+    parts += [_ghost(frame, t) for t in tracks if sheet.kind == "wide" and t.number not in numbers]
+    parts += [_path(frame.path(t.x, t.y), f"line {sheet.pens[t.number].shade}", t.number) for t in _baseline_last(sheet, named)]
+    return _svg(sheet, frame, [*parts, *_spots(sheet, frame, spots)], names.written(frame, labels))
 
 
 def miniature(track: Track, frame: Frame, backdrop: str, alt: str) -> Markup:
@@ -117,13 +106,14 @@ def miniature(track: Track, frame: Frame, backdrop: str, alt: str) -> Markup:
     ).format(round(frame.width), round(frame.height), alt, backdrop, frame.path(track.x, track.y))
 
 
-def backdrop(band: Band, frame: Frame, name: str) -> Markup:
-    """What miniatures stand before: the band of all runs, defined once in the page."""
+def backdrop(band: Band, best: Track | None, frame: Frame, name: str) -> Markup:
+    """What miniatures stand before: the band of all runs, their median and the best, defined once in the page."""
     ring = _ring(frame, band.x, band.levels[0], band.levels[-1])
+    line = Markup('<path class="best" d="{}"/>').format(frame.path(best.x, best.y)) if best is not None else ""
     return Markup(
         '<svg class="defs" aria-hidden="true"><defs><g id="{}"><path class="band outer" d="{}"/>'
-        '<path class="median" d="{}"/></g></defs></svg>'
-    ).format(name, ring, frame.path(band.x, band.levels[2]))
+        '<path class="median" d="{}"/>{}</g></defs></svg>'
+    ).format(name, ring, frame.path(band.x, band.levels[2]), line)
 
 
 def _ring(frame: Frame, x: Floats, low: Floats, high: Floats) -> str:
@@ -131,16 +121,50 @@ def _ring(frame: Frame, x: Floats, low: Floats, high: Floats) -> str:
     return frame.path(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]), close=True)
 
 
-def _svg(frame: Frame, parts: Sequence[Markup], labels: Sequence[Markup], kind: Kind, alt: str, mark: str) -> Markup:
+def _flat(track: Track, frame: Frame) -> Track:
+    """The run that differences are from, as the zero that it is in their picture."""
+    return replace(track, x=np.array([frame.first, frame.last]), y=np.zeros(2), raw=None)
+
+
+def _level(frame: Frame, sheet: Sheet, held: Track, needed: float | None) -> list[Markup]:
+    """The line of no difference, and around it what differences must exceed."""
+    x = np.array([frame.first, frame.last])
+    parts = []
+    if needed is not None:
+        ring = _ring(frame, x, np.full(2, -needed), np.full(2, needed))
+        parts.append(Markup('<path class="band noise" d="{}"/>').format(ring))
+    parts.append(_path(frame.path(x, np.zeros(2)), f"line {sheet.pens[held.number].shade}", held.number))
+    return parts
+
+
+def _spots(sheet: Sheet, frame: Frame, spots: Sequence[Spot]) -> list[Markup]:
+    """Marks on the curves, where these are in the picture: a ring where one parts, an upright where a run was resumed."""
+    made = []
+    for one in spots:
+        pen = sheet.pens[one.track.number]
+        x, y = float(frame.across(np.array([one.at]))[0]), float(frame.down(np.array([one.value]))[0])
+        if not TOP - 1 <= y <= frame.foot + 1:
+            continue
+        if one.kind == "seam":
+            d = f"M{x:.1f} {max(TOP, y - 16):.1f}V{min(frame.foot, y + 16):.1f}"
+            made.append(_path(d, f"seam {pen.shade}", one.track.number))
+        else:
+            made.append(
+                Markup('<circle class="parts {}" data-run="{}" cx="{:.1f}" cy="{:.1f}" r="4.2"/>').format(
+                    pen.shade, one.track.number, x, y
+                )
+            )
+    return made
+
+
+def _svg(sheet: Sheet, frame: Frame, curves: Sequence[Markup], labels: Markup) -> Markup:
     """The whole picture. Curves are cut at the paper's edge: what is far beyond is named, not followed."""
-    inner = (round(frame.left - 2, 1), TOP - 8, round(frame.width - frame.left - frame.right + 4, 1), frame.height - TOP - BOTTOM + 10)
+    inner = (round(frame.left - 5, 1), TOP - 8, round(frame.end - frame.left + 10, 1), frame.height - TOP - BOTTOM + 10)
     head = Markup(
         '<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">'
         '<clipPath id="{}"><rect x="{}" y="{}" width="{}" height="{}"/></clipPath>'
-    ).format(kind, round(frame.width), round(frame.height), alt, mark, *inner)
-    axes, *curves = parts
-    body = Markup('{}<g clip-path="url(#{})">{}</g>{}</svg>').format(axes, mark, Markup("").join(curves), Markup("").join(labels))
-    return head + body
+    ).format(sheet.kind, round(frame.width), round(frame.height), sheet.alt, sheet.mark, *inner)
+    return head + Markup('{}<g clip-path="url(#{})">{}</g>{}</svg>').format(axes(frame), sheet.mark, Markup("").join(curves), labels)
 
 
 def _path(d: str, shade: str, number: int) -> Markup:
@@ -153,57 +177,6 @@ def _ghost(frame: Frame, track: Track) -> Markup:
     return _path(frame.path(track.x[rows], track.y[rows]), "ghost", track.number)
 
 
-def _axes(frame: Frame) -> Markup:
-    """Grid and the labels of both axes."""
-    end = frame.width - frame.right
-    parts = []
-    for at, text in frame.scale.ticks(max(3, int(frame.height // TICK_HEIGHT))):
-        y = round(TOP + (1 - at) * (frame.height - TOP - BOTTOM), 1)
-        parts.append(
-            Markup('<path class="grid" d="M{} {}H{}"/><text class="y" x="{}" y="{}">{}</text>').format(
-                round(frame.left, 1), y, round(end, 1), round(frame.left - GAP, 1), y + 4, text
-            )
-        )
-    ticks = step_ticks(frame.first, frame.last, max(3, int((end - frame.left) // TICK_WIDTH)))
-    for place, text in ticks:
-        x = float(frame.across(np.array([place]))[0])
-        if x + len(text) * LETTER / 2 <= frame.width:
-            parts.append(Markup('<text class="x" x="{}" y="{}">{}</text>').format(round(x, 1), frame.height - GAP, text))
-    return Markup("").join(parts)
-
-
-def _labels(frame: Frame, tracks: Sequence[Track]) -> list[Markup]:
-    """The names at the ends of the curves, moved apart where they would lie on each other."""
-    ends = [float(np.clip(frame.down(t.y[-1:])[0], TOP + 4, frame.height - BOTTOM)) for t in tracks]
-    order = sorted(range(len(tracks)), key=lambda i: ends[i])
-    at = _apart([ends[i] for i in order], TOP + 4, frame.height - 4)
-    x = round(frame.width - frame.right + GAP, 1)
-    made = []
-    for i, y in zip(order, at, strict=True):
-        track = tracks[i]
-        name = shortened(clean(track.name), MOST_LETTERS)
-        end, right = float(frame.across(track.x[-1:])[0]), frame.width - frame.right + 2
-        if right - end > LEAD:
-            made.append(
-                Markup('<path class="lead r{}" data-run="{}" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>').format(
-                    i % SHADES, track.number, end + 3, ends[i], right, y
-                )
-            )
-        made.append(
-            Markup('<text class="label r{}" data-run="{}" x="{}" y="{}">{}</text>').format(
-                i % SHADES, track.number, x, round(y + 4, 1), name
-            )
-        )
-    return made
-
-
-def _apart(wanted: Sequence[float], low: float, high: float) -> list[float]:
-    """Rising places at least LINE apart, as near to the wanted ones as one pass down and one up get them."""
-    places: list[float] = []
-    for one in wanted:
-        places.append(max(one, places[-1] + LINE) if places else max(one, low))
-    limit = high
-    for i in reversed(range(len(places))):
-        places[i] = min(places[i], limit)
-        limit = places[i] - LINE
-    return places
+def _baseline_last(sheet: Sheet, tracks: Sequence[Track]) -> list[Track]:
+    """The order of drawing: the baseline lies over the others."""
+    return sorted(tracks, key=lambda t: sheet.pens[t.number].shade == "base")

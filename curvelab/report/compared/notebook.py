@@ -24,6 +24,6 @@ def notebook(comparison: Comparison) -> str:
     more = Markup("<p>and {} more</p>").format(left) if left > 0 else ""
     return str(
         Markup("<p><b>{}</b></p><p>Aligned {}.</p><table><tr><th>run</th>{}</tr>{}</table>{}").format(
-            clean(comparison.sentence, 1200), clean(comparison.axis.reason, 240), head, Markup("").join(rows), more
+            clean(cells.brief(comparison, comparison.sentence), 1200), clean(comparison.axis.reason, 240), head, Markup("").join(rows), more
         )
     )

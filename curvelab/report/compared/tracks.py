@@ -91,7 +91,7 @@ def _mean_of(name: str, members: Sequence[Track]) -> tuple[Track, Band | None]:
     if first > last:
         return members[0], None
     grid = np.linspace(first, last, GRID)
-    values = np.array([_on(grid, track) for track in members])
+    values = np.array([on_grid(grid, track) for track in members])
     mean = Track(members[0].number, name, grid, values.mean(axis=0), None)
     return mean, Band(grid, np.array([values.min(axis=0), values.max(axis=0)]))
 
@@ -102,7 +102,7 @@ def band_of(all_tracks: Sequence[Track]) -> Band | None:
     if len(ends) < FEWEST_IN_BAND:
         return None
     grid = np.linspace(min(x[0] for x in ends), max(x[-1] for x in ends), GRID)
-    values = np.array([_on(grid, track) for track in all_tracks if len(track.x) > 1])
+    values = np.array([on_grid(grid, track) for track in all_tracks if len(track.x) > 1])
     reached = np.isfinite(values).sum(axis=0) >= FEWEST_IN_BAND
     if not reached.any():
         return None
@@ -114,7 +114,7 @@ def outliers(all_tracks: Sequence[Track], band: Band) -> list[Track]:
     low, high = band.levels[0], band.levels[-1]
     found = []
     for track in all_tracks:
-        values = _on(band.x, track)
+        values = on_grid(band.x, track)
         there = np.isfinite(values)
         if not there.any():
             continue
@@ -124,7 +124,7 @@ def outliers(all_tracks: Sequence[Track], band: Band) -> list[Track]:
     return [track for _, track in sorted(found, key=lambda one: -one[0])[:MOST_OUTLIERS]]
 
 
-def _on(grid: Floats, track: Track) -> Floats:
+def on_grid(grid: Floats, track: Track) -> Floats:
     """A curve on a grid; NaN beyond its ends."""
     values: Floats = np.interp(grid, track.x, track.y, left=np.nan, right=np.nan)
     return values
