@@ -277,7 +277,7 @@ def thinned_run() -> Diagnosis:
 
 
 def test_a_zoomed_curve_that_was_thinned_says_so(browser: Browser, tmp_path: Path) -> None:
-    for diagnosis, told in ((thinned_run(), "step (thinned: least and greatest of every 1250 points)"), (clocked(), "step")):
+    for diagnosis, told in ((thinned_run(), "step (thinned: least and greatest of every 1,250 points)"), (clocked(), "step")):
         (tmp_path / "page.html").write_text(page(diagnosis), encoding="utf-8")
         browser.open((tmp_path / "page.html").as_uri(), 1100)
         drag(browser, 0.4, 0.45)

@@ -112,7 +112,7 @@ function sparse({ points, step }, { range, width }) {
 
 function thinned(figure, view) {
   const most = max(0, ...shown(figure).map(([place]) => sparse(series[place], view)));
-  return most ? ` (thinned: least and greatest of every ${most} points)` : "";
+  return most ? ` (thinned: least and greatest of every ${whole(most)} points)` : "";
 }
 
 function drawUnder(plot, figure, { x, top, height, range }) {
