@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -101,16 +102,17 @@ def _trained(curves: Mapping[str, Curve], seams: tuple[Seam, ...]) -> int:
 def _name(group: Group) -> str:
     """The folder's name; the log's own one where a file holds several runs or folders bear no names."""
     given = next((log.identity["name"] for log in group.logs if log.identity.get("name")), None)
-    place = group.path if group.path.is_dir() else group.path.parent
+    path = Path(os.path.normpath(Path.cwd() / group.path))  # `.` has a name, too; a link keeps its own
+    place = path if path.is_dir() else path.parent
     if given and (group.of_several or group.logs[0].format in _NAMED_BY_LOG or _MADE_BY_WANDB.match(place.name)):
         return given
-    while _MADE_BY_WANDB.match(place.name) and place.parent.name and not given and group.path.suffix != ".wandb":
+    while _MADE_BY_WANDB.match(place.name) and place.parent.name and not given and path.suffix != ".wandb":
         place = place.parent
     if _CHECKPOINT.match(place.name) and place.parent.name:  # every run has a checkpoint-500
         return f"{place.parent.name}/{place.name}"
-    if group.path != place and not _SAYS_NOTHING.match(group.path.stem):
-        return group.path.stem
-    return place.name or group.path.name
+    if path != place and not _SAYS_NOTHING.match(path.stem):
+        return path.stem
+    return place.name or path.name
 
 
 def _identity(group: Group) -> str:

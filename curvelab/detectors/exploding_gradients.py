@@ -202,7 +202,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         confidence = 0.8
     elif start is not None:
         where = int(start)
-        headline = f"the gradient norm rose {rise:.0f}-fold after step {where}, to about {_end(norms.value):.3g}, and the loss {above}"
+        headline = f"the gradient norm rose {rise:,.0f}-fold after step {where}, to about {_end(norms.value):.3g}, and the loss {above}"
         confidence = 0.6 + 0.3 * min(1.0, (rise - limits.rise) / 20)
     else:
         where = int(norms.step[np.argmax(far)])

@@ -198,7 +198,7 @@ def detect(facts: Facts, limits: Thresholds) -> Iterator[Finding]:
         headline=headline,
         start_step=start,
         end_step=end,
-        measured=(Measured(name="non_finite_values", value=float(count), unit=f"values, {logged} logged, of {metric}"),),
+        measured=(Measured(name="non_finite_values", value=float(count), unit=f"values, {logged:,} logged, of {metric}"),),
         evidence=(
             Span(metric="train/loss", start_step=start, end_step=end, label="not finite"),
             Point(metric=metric, step=start, value=_first_value(facts, metric, start), label="first non-finite value"),

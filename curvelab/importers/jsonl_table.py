@@ -72,7 +72,7 @@ def _head(source: Source) -> CountingTable | None:
     axes = axes_of(dict.fromkeys(name for row in rows for name in row))
     if axes is None or not _counts(axes, rows) or not _has_metrics(axes, rows):
         return None
-    metrics = {name: None for row in rows for name, value in row.items() if not axes.is_axis(name) and _plain(value)}
+    metrics = {name: None for row in rows for name, value in row.items() if not axes.is_axis(name) and _number(value)}
     return CountingTable(axes, tuple(metrics), {name for row in rows for name in row})
 
 
@@ -125,6 +125,11 @@ def _counts(axes: Axes, rows: Sequence[dict[str, Any]]) -> bool:
 def _plain(value: Any) -> bool:
     """Whether a step is a number, or a text that is nothing else: no bool, no list."""
     return not isinstance(value, bool) and cell_or_number(value) is not None
+
+
+def _number(value: Any) -> bool:
+    """Whether a value is a number, NaN and infinities included: a log of nothing else is one that broke at once."""
+    return cell_or_number(value) is not None if isinstance(value, str) else isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _has_metrics(axes: Axes, rows: Sequence[dict[str, Any]]) -> bool:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
+
+# What no one sees in a terminal but the terminal: C1 controls, marks of direction, separators. Escaped they are the same text.
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def strict(value: Any) -> Any:
@@ -30,9 +34,14 @@ def encoded(value: Any) -> bytes:
 
     plain = strict(value)
     try:
-        return msgspec.json.encode(plain)
+        text = msgspec.json.encode(plain)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_encodable_deep(plain))
+        text = msgspec.json.encode(_encodable_deep(plain))
+    return text if text.isascii() and b"\x7f" not in text else _UNSEEN.sub(_escaped, text.decode()).encode()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _encodable_deep(value: Any) -> Any:

@@ -29,7 +29,7 @@ from curvelab.report.value_axis import scale_of
 VARIABLES = {code: name for name, code in COLOURS.items()}
 EVAL_MARKERS = {"eval-0": "D", "eval-1": "s", "eval-2": "^"}
 MOST_MARKERS = 60  # of an eval curve; more are drawn as a line
-MOST_SPOILT = 200  # stretches of non-finite values
+THIN = 1  # px, on both sides of a non-finite value
 TICK_HEIGHT, TICK_WIDTH = 40, 75  # px, least distance of ticks
 TOP, RIGHT, BOTTOM = 8.0, 20.0, 26.0  # px, margins
 AXIS_NAME = 15.0  # px, room for the name of the step axis
@@ -147,9 +147,20 @@ def _line(canvas: Canvas, one: Line, colour: str) -> None:
         step, smooth = one.trend
         canvas.plot("trend", canvas.all_along(step), canvas.scale.place(smooth), color=paint, linewidth=2)
     row = 0.04 if colour in EVAL_MARKERS else 0.012  # two rugs do not cover each other
-    for start, end in one.spoilt[:MOST_SPOILT]:
-        a, b = canvas.along(start) - 0.001, canvas.along(end) + 0.001
+    spare = THIN / canvas.width
+    for a, b in _bars([(canvas.along(start) - spare, canvas.along(end) + spare) for start, end in one.spoilt]):
         canvas.plot("spoilt", [a, b], [row, row], color=paint, linewidth=5, solid_capstyle="butt")
+
+
+def _bars(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The stretches, rising, those that touch as one: so many marks as can be told apart, whatever was logged."""
+    bars: list[tuple[float, float]] = []
+    for a, b in stretches:
+        if bars and a <= bars[-1][1]:
+            bars[-1] = (bars[-1][0], max(b, bars[-1][1]))
+        else:
+            bars.append((a, b))
+    return bars
 
 
 def _alone(y: Floats) -> NDArray[np.int64]:

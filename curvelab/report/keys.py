@@ -16,6 +16,7 @@ from curvelab.report.numerals import count
 from curvelab.report.plain import clean
 
 EVAL_LOSS = re.compile(r"^(eval|test|validation)/(.+/)?loss$")
+MOST_SEAMS = 40  # restarts that are drawn; more could not be told apart
 MOST_LABELS = 3  # of the points of one finding that are named in the key
 
 Shape = Literal[
@@ -126,4 +127,6 @@ def epoch_key(every: int) -> list[Key]:
 def seam_key(diagnosis: Diagnosis) -> list[Key]:
     """The key of restarts."""
     restarts = wording.restarts(diagnosis)
-    return [Key("seam", restarts)] if restarts else []
+    every = -(-len(diagnosis.seams) // MOST_SEAMS)
+    drawn = f"; every {numerals.ordinal(every)} is drawn" if every > 1 else ""
+    return [Key("seam", restarts + drawn)] if restarts else []

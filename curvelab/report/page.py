@@ -28,6 +28,7 @@ from curvelab.report.top import naming
 LEAD_STEPS = 3  # of a longer list that a lead names
 _LISTED = re.compile(r"\b(\d(?:[\d,]*\d)?(?:, \d(?:[\d,]*\d)?){4,})(?: and (\d[\d,]*) more)?")
 _AFTER_PUNCTUATION = re.compile(r"(?<=[/\\_=:;])(?=[^\s/\\_=:;])|(?<=[.,+(-])(?=[A-Za-z_])")
+MOST_FINDINGS = 40  # of a hand-made JSON: no run has had more than a dozen
 MOST_NOTES = 60
 MOST_FILES = 40
 MOST_MEASURED = 12
@@ -49,7 +50,8 @@ class FindingView:
 
 def page(diagnosis: Diagnosis) -> str:
     """The page of one run."""
-    findings = wording.ranked(diagnosis)
+    ranked = wording.ranked(diagnosis)
+    findings = ranked[:MOST_FINDINGS]
     pictures = drawn(diagnosis, findings)
     numbers = {f.pattern: number for number, f in reversed(list(enumerate(findings, start=1)))}
     views = []
@@ -86,7 +88,8 @@ def page(diagnosis: Diagnosis) -> str:
             top=pictures.top,
             not_drawn=pictures.not_drawn,
             findings=views,
-            in_order=findings == wording.by_severity(findings),
+            more_findings=len(ranked) - len(findings),
+            in_order=ranked == wording.by_severity(ranked),
             curves=pictures.curves,
             clear=[o.pattern for o in diagnosis.outcomes if o.status == "clear"],
             blind=blind,

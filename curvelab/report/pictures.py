@@ -12,6 +12,7 @@ from curvelab.report import masked, numerals
 from curvelab.report.curves import Line, between, line
 from curvelab.report.keys import (
     EVAL_LOSS,
+    MOST_SEAMS,
     Key,
     best_key,
     line_keys,
@@ -201,8 +202,9 @@ def range_of(diagnosis: Diagnosis, gaps: Sequence[Evidence]) -> tuple[float, flo
 
 
 def seams_of(diagnosis: Diagnosis) -> tuple[int, ...]:
-    """The steps of restarts, as many as can be told apart."""
-    return tuple(seam.step for seam in diagnosis.seams[:40])
+    """The steps of restarts: as many as can be told apart, of more one in so many."""
+    every = -(-len(diagnosis.seams) // MOST_SEAMS) or 1
+    return tuple(seam.step for seam in diagnosis.seams[::every])
 
 
 def warmup_of(diagnosis: Diagnosis, first: float, last: float) -> int | None:

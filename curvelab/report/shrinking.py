@@ -1,7 +1,7 @@
 """What a page carries inside itself, made small: its script with short names, and of its style sheet only what it uses.
 
 The script is ours, so the rules are few: every identifier that is no property, no key, no keyword and no global of the
-browser gets a short name, the same one everywhere; comments and needless blanks go. Names of properties stay, so
+browser gets a short name; comments and needless blanks go. Names of properties stay, so
 `{ step }` becomes `{ step: a }` where that pays.
 
 Not a library: those in Python (rjsmin, csscompressor) shorten no names and drop no rules, which is most of what is won here;
@@ -39,8 +39,7 @@ def small_script(parts: Iterable[str]) -> str:
     uses = [_use(tokens, i) for i in range(len(tokens))]
     names = _short_names(tokens, uses)
     short = []
-    for (kind, text), use in zip(tokens, uses, strict=True):
-        new = names.get(text, text) if use in ("variable", "shorthand") else text
+    for (kind, text), use, new in zip(tokens, uses, names, strict=True):
         short.append((kind, f"{text}:{new}" if use == "shorthand" and new != text else "let" if text == "const" else new))
     return f'(()=>{{"use strict";{_joined(_one_let(_bare(short)))}}})();'
 
@@ -99,15 +98,74 @@ def _use(tokens: list[Token], i: int) -> Literal["variable", "shorthand", "other
     return "variable"
 
 
-def _short_names(tokens: list[Token], uses: Sequence[str]) -> dict[str, str]:
-    """Old name -> new, the most frequent the shortest; a name that would get longer stays."""
-    plain = Counter(text for (_, text), use in zip(tokens, uses, strict=True) if use == "variable")
-    keyed = Counter(text for (_, text), use in zip(tokens, uses, strict=True) if use == "shorthand")
+def _short_names(tokens: list[Token], uses: Sequence[str]) -> list[str]:
+    """The new text of every token. What is declared outside of all brackets has one name in the whole script; all else is
+    local to its statement, where it may take the name of what is not used there.
+    """
+    shared, parts = _shared(tokens), _statements(tokens)
+    # A local name that is the key of an object may stay as it is: no shared one takes it.
+    staying = {text for (_, text), use in zip(tokens, uses, strict=True) if use == "shorthand"}
+    new = _chosen(tokens, uses, [i for i, (_, text) in enumerate(tokens) if text in shared], staying)
+    out = [new.get(text, text) if text in shared and use != "other" else text for (_, text), use in zip(tokens, uses, strict=True)]
+    for rows in parts:
+        there = {out[i] for i in rows if tokens[i][1] in shared and uses[i] != "other"}
+        names = _chosen(tokens, uses, [i for i in rows if tokens[i][1] not in shared], there)
+        for i in rows:
+            if tokens[i][1] not in shared and uses[i] != "other":
+                out[i] = names.get(tokens[i][1], tokens[i][1])
+    return out
+
+
+def _chosen(tokens: list[Token], uses: Sequence[str], rows: Sequence[int], there: set[str]) -> dict[str, str]:
+    """Old name -> new for the names in these rows, the most frequent the shortest; one that would get longer stays."""
+    plain = Counter(tokens[i][1] for i in rows if uses[i] == "variable")
+    keyed = Counter(tokens[i][1] for i in rows if uses[i] == "shorthand")
     worth = {text: (len(text) - 1) * plain[text] - 2 * keyed[text] for text in plain | keyed}
-    chosen = sorted((text for text in worth if worth[text] > 0), key=lambda text: -plain[text])
-    taken = _KEPT | {text for (_, text), use in zip(tokens, uses, strict=True) if use != "other" and text not in chosen}
+    chosen = sorted((text for text in worth if worth[text] >= 0), key=lambda text: -plain[text])
+    taken = _KEPT | there | (worth.keys() - set(chosen))
     short = (name for name in ("".join(letters) for n in count(1) for letters in product(ascii_letters, repeat=n)) if name not in taken)
     return {name: next(short) for name in chosen}
+
+
+def _statements(tokens: list[Token]) -> list[list[int]]:
+    """The rows of each statement outside of all brackets; two that are not told apart do no harm."""
+    parts: list[list[int]] = [[]]
+    depth = 0
+    for i, (kind, text) in enumerate(tokens):
+        if not depth and text in ("function", "const", "let"):
+            parts.append([])
+        parts[-1].append(i)
+        depth += _deeper(kind, text)
+        if not depth and text == ";":
+            parts.append([])
+    return parts
+
+
+def _shared(tokens: list[Token]) -> set[str]:
+    """The names that are declared outside of all brackets."""
+    found: set[str] = set()
+    depth = inside = 0  # `inside`: depth of the pattern that is being taken apart, as in `const { a, b } = c`
+    target = False
+    for i, (kind, text) in enumerate(tokens):
+        if not depth and text in ("const", "let"):
+            target = True
+        elif kind == "name" and ((target and depth == inside) or inside or (not depth and tokens[i - 1][1] == "function")):
+            found.add(text)
+            target = bool(inside)
+        step = _deeper(kind, text)
+        if target and step > 0:
+            inside += 1
+        depth += step
+        if inside and step < 0:
+            inside -= 1
+            target = bool(inside)
+        if not depth and text == ",":
+            target = True
+    return found - _KEPT
+
+
+def _deeper(kind: str, text: str) -> int:
+    return 0 if kind != "sign" else 1 if text in "([{" else -1 if text in ")]}" else 0
 
 
 def _opening(tokens: list[Token], i: int) -> str:
@@ -160,9 +218,9 @@ def _joined(tokens: list[Token]) -> str:
     """The tokens with blanks only where two words or signs would run together; every statement ends in a semicolon."""
     out: list[str] = []
     for (kind, text), (_, after) in zip(tokens, [*tokens[1:], ("sign", "")], strict=True):
-        if (kind, text, after) == ("sign", ";", "}"):
+        if kind == "sign" and text + after in (";}", ",}", ",)"):
             continue
-        out.append(text)
+        out.append(text[1:] if kind == "number" and text.startswith("0.") and len(text) > 2 else text)
         if after and ((_wordy(text[-1]) and _wordy(after[0])) or text[-1] + after[0] in ("++", "--")) and kind != "text":
             out.append(" ")
     return "".join(out)

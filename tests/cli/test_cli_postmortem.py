@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -337,3 +338,18 @@ def test_a_name_that_is_nearly_canonical_is_asked_about(call, state):
     assert 'did you mean "train/loss"?' in one_line(answer.err)
     for name in ("eval/code/loss", "my/own", "train/loss"):
         assert "did you mean" not in call("postmortem", "--format", "json", "--metric", f"loss={name}", state).err
+
+
+def test_a_folder_given_as_a_point_has_its_name(call, write_state, monkeypatch):
+    folder = write_state("lr-2e-4").parent
+    monkeypatch.chdir(folder)
+    for path in (".", "trainer_state.json", "../lr-2e-4"):
+        answer = call("postmortem", path, "--format", "json")
+        assert json.loads(answer.out)["runs"][0]["name"] == "lr-2e-4"
+
+
+def test_json_has_no_control_code_that_a_terminal_would_obey(call, write_state):
+    name = "a\x9b31m\u202eb\u2066c\x7f"
+    answer = call("postmortem", write_state(name), "--format", "json")
+    assert not re.search("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", answer.out)
+    assert name in json.loads(answer.out)["runs"][0]["path"]

@@ -124,3 +124,10 @@ def test_names_of_data_sets_keep_their_case(tmp_path: Path) -> None:
 def test_what_an_agent_did_is_no_log(tmp_path: Path) -> None:
     rows = [{"episode": i // 20, "step": i % 20, "action": i % 3, "reward": 1.0, "done": i % 20 == 19} for i in range(80)]
     assert claiming(written(tmp_path, "trajectory.jsonl", "".join(json.dumps(row) + "\n" for row in rows))) == []
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e308", "-1e308"])
+def test_a_log_that_is_not_finite_from_the_start_is_a_log(tmp_path: Path, value: str) -> None:
+    path = written(tmp_path, "log.jsonl", "".join(f'{{"step": {i}, "loss": {value}}}\n' for i in range(100)))
+    assert claiming(path) == ["jsonl-table"]
+    assert len(points(log_of(path), "loss")) == 100

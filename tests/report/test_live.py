@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from curvelab.diagnosis import diagnose
+from curvelab.ingest import load
 from curvelab.model.result import Diagnosis, Landmarks, SeamMark, Thinned
 from curvelab.report import numerals
 from curvelab.report.page import index, page
@@ -19,6 +21,7 @@ from .test_browser import CUT_OFF
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium is installed")
 
+SAMPLE = Path(__file__).parents[2] / "sample_runs" / "overfitting"
 CHART = "document.querySelector('figure > svg:not(.narrow)')"
 LABELS = f"[...{CHART}.querySelectorAll('.live text[text-anchor=middle]:not(.number, .axis)')].map(e => e.textContent)"
 READOUT = "document.querySelector('.readout').textContent"
@@ -44,6 +47,7 @@ PAGES = {
     "clocked": lambda: page(clocked()),
     "ten findings": lambda: page(made.ten_findings()),
     "healthy": lambda: page(made.diagnosis()),
+    "patch": lambda: page(diagnose(load(SAMPLE))),
     "hostile": lambda: page(made.hostile(made.HOSTILE[0])),
     "index": lambda: index([(made.ten_findings(), "a.html"), (made.diagnosis(), "b.html")]),
 }
@@ -273,7 +277,7 @@ def thinned_run() -> Diagnosis:
 
 
 def test_a_zoomed_curve_that_was_thinned_says_so(browser: Browser, tmp_path: Path) -> None:
-    for diagnosis, told in ((thinned_run(), "step (thinned: least and greatest of every 1250 points)"), (clocked(), "step")):
+    for diagnosis, told in ((thinned_run(), "step (thinned: least and greatest of every 1,250 points)"), (clocked(), "step")):
         (tmp_path / "page.html").write_text(page(diagnosis), encoding="utf-8")
         browser.open((tmp_path / "page.html").as_uri(), 1100)
         drag(browser, 0.4, 0.45)

@@ -8,17 +8,21 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from curvelab.commands.terminal import json_text
+from curvelab.diagnosis import diagnose
+from curvelab.ingest import load
 from curvelab.model.finding import Finding, Level, Point, Span, Trend
 from curvelab.model.result import Diagnosis, Outcome, SeamMark, Thinned
 from curvelab.report.page import index, page
 
 from . import diagnoses as made
 
+SAMPLES = Path(__file__).parents[2] / "sample_runs"
 ALL = {
     "ten": made.ten_findings(),
     "overfitting": made.diagnosis([made.overfitting()], seams=(SeamMark(step=420, reached=500),)),
@@ -326,3 +330,21 @@ def test_the_settings_of_the_users_matplotlib_do_not_matter() -> None:
     with mpl.rc_context({"lines.marker": "o", "text.usetex": True, "font.size": 30, "path.sketch": (1, 2, 3)}):
         assert page(ALL["healthy"]) == expected
         assert mpl.rcParams["font.size"] == 30
+
+
+def test_the_order_of_a_page_is_that_of_a_readers_questions() -> None:
+    text = page(diagnose(load(SAMPLES / "overfitting")))
+    places = [text.index(part) for part in (
+        "<h1>", "<figure", ">The finding<", ">The patch to copy<", ">What it cost", ">Other curves<", ">What was checked<",
+        ">Settings of the run<", ">Notes of the import<", ">Where this comes from<",
+    )]  # fmt: skip
+    assert places == sorted(places)
+    text = page(diagnose(load(SAMPLES / "healthy")))
+    places = [text.index(part) for part in ("<h1>", "<figure", ">Why it is believed healthy<", ">What to log next time<", ">Settings of the run<")]
+    assert places == sorted(places)
+
+
+def test_the_findings_of_a_hand_made_json_are_bounded() -> None:
+    text = page(made.diagnosis([made.overfitting()] * 500))
+    assert len(text.encode()) < 400_000
+    assert "The 500 findings" in text and "And 460 more" in text and 'id="finding-41"' not in text

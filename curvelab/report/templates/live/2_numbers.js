@@ -29,11 +29,13 @@ function through(from, to) {
 
 const scientific = (number) => number.toExponential(2).replace(/\.?0*e\+?/, "e");
 
+const whole = (number) => number.toLocaleString("en");
+
 function shortened(number) {
   const size = abs(number);
-  if (Number.isInteger(number) && size < 1e7) return number.toLocaleString("en");
+  if (Number.isInteger(number) && size < 1e7) return whole(number);
   if (size >= 1e6 || size < 1e-3) return scientific(number);
-  return size >= 1000 ? Math.round(number).toLocaleString("en") : String(Number(number.toPrecision(4)));
+  return size >= 1000 ? whole(Math.round(number)) : `${Number(number.toPrecision(4))}`;
 }
 
 // One label of an axis whose labels lie `apart` and reach up to `size`.

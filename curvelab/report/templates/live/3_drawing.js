@@ -26,11 +26,14 @@ function fitted(figure, range, log) {
     }
   }
   if (low > high) return null;
-  const unit = log ? 1 : max(abs(low), abs(high), 1e-290);
+  const unit = log || (low === 0 && high === 0) ? 1 : max(abs(low), abs(high), 1e-290);
   const [a, b] = log ? [log10(low), log10(high)] : [low / unit, high / unit];
   const spare = 0.05 * (b - a) || 0.1;
   return { low: a - spare, high: b + spare, unit, log };
 }
+
+// Marks may lie so far beyond a part that their places could not be written.
+const near = (share) => min(1e9, max(-1e9, share));
 
 function viewOf(figure, svg) {
   let [left, top, width, height] = svg.dataset.box.split(" ").map(Number);
@@ -41,20 +44,24 @@ function viewOf(figure, svg) {
   const more = max(left, ...labels.map(([, text]) => text.length * LETTER + 12)) - left;
   left += more;
   width -= more;
-  const up = (value) => ((scale.log ? log10(value) : value / scale.unit) - scale.low) / (scale.high - scale.low);
+  const up = (value) => near(((scale.log ? log10(value) : value / scale.unit) - scale.low) / (scale.high - scale.low));
   return {
     left, top, width, height, range, a, b, labels,
-    x: (step) => (b > a ? left + ((to(step) - a) / (b - a)) * width : left + width / 2),
+    x: (step) => (b > a ? left + near((to(step) - a) / (b - a)) * width : left + width / 2),
     y: (value) => top + height * (1 - (scale.log && value <= 0 ? 0 : up(value))),
     step: (x) => from(a + ((x - left) / width) * (b - a)),
   };
 }
 
+function set(node, attributes) {
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  return node;
+}
+
 function add(parent, name, attributes, text) {
   const node = page.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   if (text !== undefined) node.textContent = text;
-  return parent.appendChild(node);
+  return parent.appendChild(set(node, attributes));
 }
 
 const stroke = (parent, kind, d) => add(parent, "path", { class: kind, d });
@@ -67,7 +74,7 @@ function clipped(parent, top, height, { left, width }, spare) {
 }
 
 function redraw(figure, svg) {
-  svg.querySelector(":scope > .live")?.remove();
+  query(":scope > .live", svg)?.remove();
   svg.classList.toggle("is-live", !isDrawn());
   if (isDrawn()) return;
   const view = viewOf(figure, svg), live = add(svg, "g", { class: "live" });
@@ -105,7 +112,7 @@ function sparse({ points, step }, { range, width }) {
 
 function thinned(figure, view) {
   const most = max(0, ...shown(figure).map(([place]) => sparse(series[place], view)));
-  return most ? ` (thinned: least and greatest of every ${most} points)` : "";
+  return most ? ` (thinned: least and greatest of every ${whole(most)} points)` : "";
 }
 
 function drawUnder(plot, figure, { x, top, height, range }) {
@@ -127,12 +134,14 @@ function drawLine(plot, [place, colour, hasTrend], view) {
   if (few) one.step.forEach((step, i) => one.value[i] !== null && stroke(plot, `fill ${colour}`, `M${at(view.x(step), view.y(one.value[i]))}${MARKERS[colour]}`));
   if (thin) stroke(plot, `trend ${colour}`, path(trend(one), view));
   const foot = view.top + view.height * (colour === "train" ? 0.988 : 0.96);
+  let rug = "";
   for (let i = 0; i < one.step.length; i++) {
     if (one.value[i] !== null) continue;
-    const start = i;
-    while (i + 1 < one.step.length && one.value[i + 1] === null) i++;
-    stroke(plot, `rug ${colour}`, `M${at(view.x(one.step[start]) - 1, foot)}H${(view.x(one.step[i]) + 1).toFixed(1)}`);
+    rug += `M${at(view.x(one.step[i]) - 1, foot)}`;
+    while (one.value[i + 1] === null) i++;
+    rug += `H${(view.x(one.step[i]) + 1).toFixed(1)}`;
   }
+  if (rug) stroke(plot, `rug ${colour}`, rug);
 }
 
 const MARKERS = { "eval-0": "m0-3.2 3.2 3.2-3.2 3.2-3.2-3.2z", "eval-1": "m-2.3-2.3h4.6v4.6h-4.6z", "eval-2": "m0-3 2.6 5h-5.2z" };

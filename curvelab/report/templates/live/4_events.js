@@ -1,7 +1,7 @@
 // The crosshair and its values, and what a reader's hands do.
 
 function point(figure, svg) {
-  svg.querySelector(":scope > .cross")?.remove();
+  query(":scope > .cross", svg)?.remove();
   const view = viewOf(figure, svg), [first, last] = view.range;
   if (pointed === null || pointed < first || pointed > last) return [];
   const cross = add(svg, "g", { class: "cross" });
@@ -11,14 +11,14 @@ function point(figure, svg) {
     const inside = step[i] >= first && step[i] <= last && value[i] !== null;
     if (inside) add(cross, "circle", { class: `fill ${colour}`, cx: view.x(step[i]), cy: view.y(value[i]), r: 4 });
     const text = value[i] === null ? "not finite" : shortened(value[i]);
-    return { name, text: step[i] === pointed ? text : `${text} (step ${shortened(step[i])})` };
+    return { name, text: step[i] === pointed ? text : `${text} (step ${whole(step[i])})` };
   });
 }
 
 function whereabouts(step) {
-  const words = [`step ${shortened(step)}`];
+  const words = [`step ${whole(step)}`];
   if (axes.epoch) words.push(`epoch ${shortened(Number(axes.epoch.to(step).toFixed(2)))}`);
-  if (axisNow === "tokens") words.push(`${shortened(Math.round(axes.tokens.to(step)))} tokens`);
+  if (axisNow === "tokens") words.push(`${whole(Math.round(axes.tokens.to(step)))} tokens`);
   if (axisNow === "time") {
     const seconds = axes.time.to(step), [size, name] = unitOf(seconds);
     words.push(shortened(Number((seconds / size).toFixed(1))) + name);
@@ -84,7 +84,7 @@ function press(figure, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (goal !== undefined && high >= low) {
     moveTo(steps[min(high, max(low, goal))], figure);
-    requestAnimationFrame(() => (tools.querySelector("[role=status]").textContent = figure.readout.textContent));
+    requestAnimationFrame(() => (query("[role=status]").textContent = figure.readout.textContent));
   } else if (event.key === "+" || event.key === "=") zoom(0.5, figure);
   else if (event.key === "-") zoom(2, figure);
   else return;
@@ -108,8 +108,7 @@ function listen(figure, svg) {
     if (start !== null && abs(x - start) > 4) {
       if (!box) svg.setPointerCapture(event.pointerId);
       box ||= add(svg, "rect", { class: "selection", y: view.top, height: view.height });
-      box.setAttribute("x", min(x, start));
-      box.setAttribute("width", abs(x - start));
+      set(box, { x: min(x, start), width: abs(x - start) });
     }
     moveTo(snapped(figure, view.step(x)), figure);
   });
@@ -141,12 +140,12 @@ function makeToggle(item) {
 }
 
 function showToggles() {
-  for (const { firstChild, dataset } of all(TOGGLES)) firstChild.setAttribute("aria-pressed", !hides(dataset.series));
+  for (const { firstChild, dataset } of all(TOGGLES)) set(firstChild, { "aria-pressed": !hides(dataset.series) });
 }
 
 function setSmooth(percent) {
   smoothing = percent;
-  tools.querySelector(".smooth output").textContent = percent === DRAWN ? "as drawn" : percent ? `${percent} % of the points` : "off";
+  query(".smooth output").textContent = percent === DRAWN ? "as drawn" : percent ? `${percent} % of the points` : "off";
   refresh(true);
 }
 
@@ -155,8 +154,7 @@ tools.hidden = false;
 for (const figure of figures) {
   figure.readout.className = "readout";
   for (const svg of figure.charts) {
-    svg.setAttribute("role", "application"); // its keys are its own, not those of a screen reader
-    svg.setAttribute("tabindex", "0");
+    set(svg, { role: "application", tabindex: 0 }); // its keys are its own, not those of a screen reader
     listen(figure, svg);
   }
 }
