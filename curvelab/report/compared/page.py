@@ -74,6 +74,10 @@ def _title(comparison: Comparison) -> str:
     if len(comparison.groups) == 1:
         return "Seeds of one setting"
     name = next(group.name for group in comparison.groups if group.number == rows[0].group)
+    if len(comparison.ranking.order) == 1:
+        return f"Only {clean(name, 80)} can be ranked"
+    if any(row.group == rows[0].group and row.rank is None for row in comparison.rows):
+        return f"{clean(name, 80)} leads, but not all of its seeds arrived"
     common = comparison.ranking.common
     same = common is None or (common.lead.real and common.order[0] == rows[0].group)
     return f"{clean(name, 80)} is the best" + ("" if same else ", with more training than the others")
