@@ -28,7 +28,8 @@ def read(line):
 
 
 def many(severity, count):
-    return tuple(finding(f"r{n}", "spikes", "new", severity=severity, counts=True) for n in range(count))
+    fails = severity == "critical"
+    return tuple(finding(f"r{n}", "spikes", "new", severity=severity, counts=True, fails=fails) for n in range(count))
 
 
 def test_what_is_told_of_is_annotated_and_nothing_else():
