@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -223,7 +224,7 @@ def _since_when(finding: TrackedFinding) -> str:
         return f": {ended_mute(finding)}"
     if finding.state != "worse" or not finding.was:
         return ""
-    if finding.excess is None or finding.was_excess is None:
+    if finding.excess is None or finding.was_excess is None or not math.isfinite(finding.excess):
         return f", was {unbroken(clean(finding.was, 60))}"
     now, before = (f"{100 * excess:,.0f}{numerals.PERCENT}" for excess in (finding.excess, finding.was_excess))
     return f": {now} beyond its threshold, was {before} when last told"
