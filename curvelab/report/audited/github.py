@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from curvelab.model.audit import AuditedRun, AuditResult
 from curvelab.report import wording
@@ -73,7 +73,7 @@ def annotations(result: AuditResult, workspace: str | None = None) -> list[str]:
 def _file(result: AuditResult, key: str, runs: Mapping[str, AuditedRun], base: str) -> str | None:
     """The log of a run, relative to the repository: GitHub shows an annotation at a file, not at a folder."""
     run = runs.get(key)
-    return None if run is None else below(os.path.join(result.root, place_of(result, key, run)), base)
+    return None if run is None else below(str(PurePath(result.root, place_of(result, key, run))), base)
 
 
 def _more(errors: Sequence[str], warnings: Sequence[str], notices: int) -> list[str]:

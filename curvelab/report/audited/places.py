@@ -33,6 +33,6 @@ def below(path: str, folder: str) -> str | None:
 
 def place_of(result: AuditResult, key: str, run: AuditedRun | None) -> str:
     """A run's log below the audited folder, else the run itself; of a run that is not known any more, by its key."""
-    if run is not None and run.log and below(os.path.join(result.root, run.log), result.root):
+    if run is not None and run.log and below(str(PurePath(result.root, run.log)), result.root):
         return PurePath(run.log).as_posix()
     return (run and below(run.path, result.root)) or key.partition("#")[0] or "."

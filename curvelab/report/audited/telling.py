@@ -46,7 +46,8 @@ def answer(result: AuditResult, only: Sequence[str] | None = None, unread: bool 
     if only is not None:  # what is told late may be known by now
         odd = [one for one in (*odd, *unusual(result, new=False)) if one.fingerprint in only]
     lost = [error for error in result.errors if error.new] if unread else []
-    worst = _worst([*(one.severity for one in (*told, *odd)), *(["warning"] if lost else [])])
+    severities: list[Severity] = [*(one.severity for one in told), *(one.severity for one in odd), *(("warning",) if lost else ())]
+    worst = max(severities, key=SEVERITIES.index, default=None)
     if result.previous is None:
         return _first(result, told, among(result.of("new", "worse", "known"), only), among_runs, worst)
     where = f"in {among_runs} {since(result)}"
@@ -59,10 +60,6 @@ def answer(result: AuditResult, only: Sequence[str] | None = None, unread: bool 
         return Answer(f"No new finding {where}, but {' and '.join(besides)}", _sentences((_fails(result), *rest)), worst)
     calm = not result.errors and not result.failing
     return Answer(f"Nothing new {where}", _sentences(("nothing to do today" if calm else _fails(result), *rest)), None)
-
-
-def _worst(severities: Sequence[Severity]) -> Severity | None:
-    return max(severities, key=SEVERITIES.index, default=None)
 
 
 def to_tell(result: AuditResult, only: Sequence[str] | None = None) -> list[TrackedFinding]:
