@@ -122,13 +122,13 @@ def table(result: AuditResult) -> Table:
         rows.append(
             Row(
                 name=clean(run.name or run.key, telling.LONG_NAME),
-                about=_about(run, bool(projects), as_of),
+                about=_about(run, bool(projects), as_of, result.previous is None),
                 href=safe_address(run.page) if run.page else "",
                 spark=spark(run.spark),
                 verdict=titles[run.verdict],
                 shape=shape,
                 verdict_number=numbers[run.verdict],
-                findings=_findings(mine),
+                findings=[*_findings(mine), *_departures(departed[run.key])],
                 findings_key=-ranks[run.key],
                 marks=" ".join(sorted({f"{numbers[one.pattern]}{one.state[0]}{one.severity[0]}" for one in mine})),
                 state=state,
@@ -176,13 +176,13 @@ def _state(run: AuditedRun) -> tuple[str, str]:
     return ("training", "live") if run.live else (ENDINGS[run.state], run.state)
 
 
-def _about(run: AuditedRun, projects: bool, as_of: Mapping[str, float]) -> str:
+def _about(run: AuditedRun, projects: bool, as_of: Mapping[str, float], first: bool) -> str:
     """What stands small below the name: the place, where the name does not say it, project and rule, and how old this is."""
     key, name = clean(run.key, 200), clean(run.name, 200)
     where = "" if key == name else shortened(key.removesuffix(name).rstrip("/"), 60)
     project = clean(run.project or "", 40) if projects else ""
     parts = (where, project if project != where else "", f"rule {clean(run.rule, 40)}" if run.rule else "")
-    new = "new run" if run.seen == "new" else ""
+    new = "new run" if run.seen == "new" and not first else ""
     unread = f"could not be read tonight, {_as_of(as_of.get(run.key))}" if run.unread else ""
     return " · ".join(part for part in (*parts, new, unread) if part)
 
@@ -209,6 +209,11 @@ def _findings(mine: Sequence[TrackedFinding]) -> list[tuple[str, str]]:
             worst = max(SEVERITIES.index(one.severity) for one in here)
             told.append((SEVERITIES[worst] if state != "fixed" else "healthy", f"{len(here)} {state}"))
     return told
+
+
+def _departures(mine: Sequence[Departure]) -> list[tuple[str, str]]:
+    there = [SEVERITIES.index(one.severity) for one in mine if one.state != "muted"]
+    return [(SEVERITIES[max(there)], "unlike before")] if there else []
 
 
 def _words(run: AuditedRun) -> str:

@@ -53,7 +53,7 @@ def answer(result: AuditResult, only: Sequence[str] | None = None, unread: bool 
     where = f"in {among_runs} {since(result)}"
     besides = _besides(odd, lost)
     if told:
-        rest = (_fails(result), *_running(result), *besides, *_circumstances(result))
+        rest = (_fails(result), *besides, *_running(result), *_circumstances(result))
         return Answer(f"{_listed(_counted(told))} {where}", _sentences(rest), worst)
     rest = (*_running(result), *_circumstances(result))
     if besides:
@@ -81,7 +81,7 @@ def _first(
     """The first audit has nothing to hold the runs against: everything is new, and that is no news."""
     unread = len(result.errors)
     lost = [f"{plural(unread, 'input')} could not be read"] if unread else []
-    rest = (*_running(result), *_besides(unusual(result, new=True), []), *_circumstances(result))
+    rest = (*_besides(unusual(result, new=True), []), *_running(result), *_circumstances(result))
     if not found:
         but = f", but {lost[0]}" if lost else ""
         return Answer(f"First audit: nothing found in {among_runs}{but}", _sentences(rest), worst)
