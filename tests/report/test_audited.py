@@ -279,6 +279,9 @@ def test_a_run_that_could_not_be_read_says_how_old_its_row_is() -> None:
     lost = msgspec.structs.replace(LOST, path=one.path)
     shown = texts(page(only_new(base, runs=(one, base.runs[1]), errors=(lost,))))
     assert "could not be read tonight, as of 2026-11-11" in shown
+    lost = msgspec.structs.replace(LOST, path=f"/srv/training/outputs/{one.key}/log.json")
+    logged = msgspec.structs.replace(one, log=f"{one.key}/log.json")
+    assert "as of 2026-11-11" in texts(page(only_new(base, runs=(logged,), errors=(lost,))))
     shown = texts(page(only_new(base, runs=(one, base.runs[1]), errors=(LOST_BEFORE,))))
     assert "could not be read tonight, as last seen" in shown
 
@@ -327,6 +330,8 @@ def test_the_project_is_named_as_people_name_it() -> None:
 
 def test_a_look_says_that_nothing_was_written_down() -> None:
     assert "only a look: the next audit tells the same" in telling.answer(made.result(3, rehearsed=True)).sentence
+    first = telling.answer(msgspec.structs.replace(made.first(30), rehearsed=True)).sentence
+    assert "only a look" in first and "from the next audit on" not in first.lower()
 
 
 def test_news_stand_first_then_known_findings_then_the_newest(thousand: AuditResult) -> None:

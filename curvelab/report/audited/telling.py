@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from curvelab.model.audit import AuditedRun, AuditResult, Departure, TrackedFinding, Unread
 from curvelab.model.finding import SEVERITIES, Severity
@@ -87,7 +88,8 @@ def _first(
         return Answer(f"First audit: nothing found in {among_runs}{but}", _sentences(rest), worst)
     critical = sum(one.severity == "critical" for one in found)
     title = f"First audit: {plural(len(found), 'finding')} in {among_runs}, {count(critical) if critical else 'none'} critical"
-    accept = "from the next audit on only what is new is told; --accept-current takes all of this as known at once"
+    later = "" if result.rehearsed else "from the next audit on only what is new is told; "
+    accept = f"{later}--accept-current takes all of this as known at once"
     return Answer(title, _sentences((accept, *rest, *lost)), worst if told or lost else None)
 
 
@@ -259,7 +261,10 @@ def last_read(result: AuditResult) -> dict[str, float]:
     """Run key -> when it was read last, of the runs that could not be read tonight, as far as that is known."""
     read = {one.run: one.last_seen for one in result.findings}
     lost = {error.path for error in result.errors if error.new}
-    before = {} if result.previous is None else {run.key: result.previous for run in result.runs if run.path in lost}
+    before = {}
+    if result.previous is not None:
+        fresh = (run for run in result.runs if run.path in lost or str(PurePath(result.root, run.log or run.key)) in lost)
+        before = {run.key: result.previous for run in fresh}
     return {run.key: when for run in result.runs if run.unread and (when := before.get(run.key, read.get(run.key))) is not None}
 
 
