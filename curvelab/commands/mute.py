@@ -30,7 +30,7 @@ MOST_FITTING = 3  # runs that a mute fits, by name
 
 
 def mute(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Key or name of a run, or a glob of them.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Key of a run (its place below DIR), its name, or a glob of them.")] = None,
     pattern: Annotated[str | None, typer.Argument(metavar="PATTERN", help="A pattern, or a glob of them.")] = None,
     until: Annotated[
         str | None,
@@ -72,7 +72,7 @@ def _check_wish(
     if (list_ and remove is not None) or ((list_ or remove is not None) and rest):
         raise UsageError("mute: either RUN PATTERN, or --list, or --remove ID")
     if not list_ and remove is None and (not run or not pattern):
-        raise UsageError("mute: takes RUN PATTERN, such as outputs/llama-3 spikes; --list prints the mutes there are")
+        raise UsageError("mute: takes RUN PATTERN, such as prod/llama-3 spikes; --list prints the mutes there are")
 
 
 def _asked(history: str | None, project: str | None, config: Path | None) -> tuple[str | Path, str | None]:
