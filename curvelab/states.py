@@ -78,7 +78,8 @@ def followed(
     taken    fingerprints that other runs' findings have
     accept   everything becomes known, and nothing is told
     """
-    holding = _holding(mutes, tonight, now)
+    mutes = tuple(mutes)
+    holding, ended = _holding(mutes, tonight, now), _ended(mutes, tonight, now)
     partners = _partners(stored, tonight.findings, length)
     names = {one.fingerprint for one in stored}
     result, there = [], set[str]()
@@ -86,9 +87,9 @@ def followed(
         before = partner or _first(tonight, found, now, taken, names)
         there.add(before.fingerprint)
         names.add(before.fingerprint)
-        result.append(_found(before, found, tonight, holding, now, now, accept))
+        result.append(_found(before, found, tonight, holding, ended, now, now, accept))
     rest = (one for one in stored if one.fingerprint not in there)
-    return result + [_not_found(one, tonight, holding, now, accept) for one in rest]
+    return result + [_not_found(one, tonight, holding, ended, now, accept) for one in rest]
 
 
 def unread(stored: Iterable[Stored], mutes: Sequence[Mute], now: float) -> list[TrackedFinding]:
@@ -151,9 +152,9 @@ def _first(tonight: Tonight, found: FoundTonight, now: float, taken: Container[s
 
 
 def _found(
-    before: Stored, found: FoundTonight, tonight: Tonight, mutes: Sequence[Mute], now: float, seen: float, accept: bool
+    before: Stored, found: FoundTonight, tonight: Tonight, mutes: Sequence[Mute], ended: Sequence[Mute], now: float, seen: float, accept: bool
 ) -> Followed:
-    """The state of a finding that is there."""
+    """The state of a finding that is there; `mutes` hold tonight, those that have `ended` tell why a finding is back."""
     mute = _mute_of(found.pattern, mutes)
     state, was = _state(before, found, mute, accept)
     telling = state in TELLING and (not tonight.live or found.severity == "critical")
@@ -165,7 +166,9 @@ def _found(
         after = _replaced(after, told=None, told_severity=None, told_excess=None)
     if telling or (accept and state == "known"):
         after = _replaced(after, told=now, told_severity=found.severity, told_excess=found.excess)
-    return Followed(after, _listed(after, tonight.page, mute), telling)
+    back = _mute_of(found.pattern, ended) if state == "new" and before.state == "muted" else None
+    farther = before.told_excess if state == "worse" and was not in SEVERITIES else None
+    return Followed(after, _listed(after, tonight.page, mute or back, farther), telling)
 
 
 def _state(before: Stored, found: FoundTonight, mute: Mute | None, accept: bool) -> tuple[TrackedState, str]:
@@ -189,12 +192,14 @@ def _farther(told: float | None, excess: float | None) -> bool:
     return excess >= FARTHER * max(told, 0.0) and excess - told >= FARTHER_BY
 
 
-def _not_found(one: Stored, tonight: Tonight, mutes: Sequence[Mute], now: float, accept: bool) -> Followed:
+def _not_found(
+    one: Stored, tonight: Tonight, mutes: Sequence[Mute], ended: Sequence[Mute], now: float, accept: bool
+) -> Followed:
     """The state of a finding that tonight does not name: gone only where it was looked for."""
     if one.fixed is not None:
         return Followed(_replaced(one, run=tonight.key, run_name=tonight.name), None, False)
     if not tonight.renewed or tonight.checked.get(one.found.pattern) not in LOOKED:
-        return _found(one, one.found, tonight, mutes, now, one.last_seen, accept)
+        return _found(one, one.found, tonight, mutes, ended, now, one.last_seen, accept)
     fixed = _replaced(
         one, run=tonight.key, run_name=tonight.name, state="fixed", was=tonight.renewed, fixed=now,
         told=None, told_severity=None, told_excess=None,
@@ -206,17 +211,22 @@ def _holding(mutes: Iterable[Mute], tonight: Tonight, now: float) -> list[Mute]:
     return [one for one in mutes if one.fits_run(tonight.key, tonight.name) and now < one.ends]
 
 
+def _ended(mutes: Iterable[Mute], tonight: Tonight, now: float) -> list[Mute]:
+    return [one for one in mutes if one.fits_run(tonight.key, tonight.name) and one.ends <= now]
+
+
 def _mute_of(pattern: str, mutes: Sequence[Mute]) -> Mute | None:
     """The mute that lasts longest, of those that fit."""
     return max((one for one in mutes if one.fits_pattern(pattern)), key=lambda one: (one.ends, -one.id), default=None)
 
 
-def _listed(one: Stored, page: str | None, mute: Mute | None) -> TrackedFinding:
+def _listed(one: Stored, page: str | None, mute: Mute | None, was_excess: float | None = None) -> TrackedFinding:
     found = {name: getattr(one.found, name) for name in FoundTonight.__struct_fields__ if name in _SHARED}
     return TrackedFinding(
         **found, fingerprint=one.fingerprint, run=one.run, run_name=one.run_name, state=one.state, was=one.was,
         first_seen=one.first_seen, last_seen=one.last_seen, provisional=one.provisional, page=page,
         muted_until=mute.until if mute else None, mute_reason=mute.reason if mute else "",
+        was_excess=was_excess,
     )  # fmt: skip
 
 

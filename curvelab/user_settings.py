@@ -243,14 +243,17 @@ def _parsed(word: str | None) -> Any:
     return word
 
 
-def _file(config: Path | None, environment: Mapping[str, str], folder: Path) -> Wishes:
+def settings_file(config: Path | None, environment: Mapping[str, str], folder: Path) -> Path | None:
+    """The settings file that holds in a folder; None where there is none. Raises UsageError for one that cannot be read."""
     named = config or (Path(environment["CURVELAB_CONFIG"]) if environment.get("CURVELAB_CONFIG") else None)
     if named is not None:
-        return _from_table(str(named), _table(named))
-    for name in FILES:
-        if (folder / name).is_file() and (table := _table(folder / name)):
-            return _from_table(name, table)
-    return Wishes(origin="settings")
+        return named
+    return next((folder / name for name in FILES if (folder / name).is_file() and _table(folder / name)), None)
+
+
+def _file(config: Path | None, environment: Mapping[str, str], folder: Path) -> Wishes:
+    found = settings_file(config, environment, folder)
+    return Wishes(origin="settings") if found is None else _from_table(str(found), _table(found))
 
 
 def _table(path: Path) -> dict[str, Any]:

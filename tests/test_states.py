@@ -86,6 +86,7 @@ def test_worse(before, after, state, was):
     night(found(**before))
     assert night(found(**after)) == [state]
     assert night.listed[0].was == was
+    assert night.listed[0].was_excess == (before["excess"] if "beyond" in was else None)
     assert bool(night.told) is (state == "worse")
 
 
@@ -209,6 +210,26 @@ def test_a_mute_that_ends_makes_new():
     assert night(found()) == ["new"]
     assert len(night.told) == 1
     assert night(found()) == ["known"]
+
+
+def test_a_mute_that_has_ended_is_named_once():
+    night = Nights(mute(until="2026-09-23", reason="bad shard"))
+    told = []
+    for _ in range(5):
+        (state,) = night(found())
+        told.append((state, bool(night.listed[0].muted_until), night.listed[0].mute_reason))
+    at = [state for state, *_ in told].index("new")
+    assert {state for state, *_ in told[:at]} == {"muted"}
+    assert told[at] == ("new", True, "bad shard")
+    assert told[at + 1] == ("known", False, "")
+
+
+def test_a_mute_that_was_taken_away_is_not_named():
+    night = Nights(mute(reason="why"))
+    assert night(found()) == ["muted"]
+    night.mutes = ()
+    assert night(found()) == ["new"]
+    assert night.listed[0].muted_until is None
 
 
 @pytest.mark.parametrize(

@@ -347,7 +347,8 @@ def _in_states(unusual: Mapping[str, Sequence[Departure]], settled: Settled) -> 
     for one in (one for some in unusual.values() for one in some):
         tracked = states.get((one.run, one.pattern))
         if tracked is not None:
-            yield msgspec.structs.replace(one, state=tracked.state, fingerprint=tracked.fingerprint)
+            same = {name: getattr(tracked, name) for name in ("state", "fingerprint", "muted_until", "mute_reason")}
+            yield msgspec.structs.replace(one, **same)
 
 
 def _seen(record: RunRecord, seen: str, *, unread: bool = False) -> RunRecord:

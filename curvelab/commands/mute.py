@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,10 +26,11 @@ GLOB = frozenset("*?[")
 _SPAN = re.compile(r"(\d{1,9})([dw])", re.ASCII)
 _DAYS = {"d": 1, "w": 7}
 SHOWN = 200  # characters of a name or reason in the list
+MOST_FITTING = 3  # runs that a mute fits, by name
 
 
 def mute(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Key or name of a run, or a glob of them.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Key of a run (its place below DIR), its name, or a glob of them.")] = None,
     pattern: Annotated[str | None, typer.Argument(metavar="PATTERN", help="A pattern, or a glob of them.")] = None,
     until: Annotated[
         str | None,
@@ -53,7 +55,7 @@ def mute(
     with _opened(where) as found:
         name = _project(found, named)
         if list_:
-            print_result("\n".join(_line(one, time.time()) for one in found.mutes(name)) or "no mutes")
+            print_result(_listed(found, name))
         elif remove is not None:
             print_result(_removed(found, name, remove))
         else:
@@ -70,7 +72,7 @@ def _check_wish(
     if (list_ and remove is not None) or ((list_ or remove is not None) and rest):
         raise UsageError("mute: either RUN PATTERN, or --list, or --remove ID")
     if not list_ and remove is None and (not run or not pattern):
-        raise UsageError("mute: takes RUN PATTERN, such as outputs/llama-3 spikes; --list prints the mutes there are")
+        raise UsageError("mute: takes RUN PATTERN, such as prod/llama-3 spikes; --list prints the mutes there are")
 
 
 def _asked(history: str | None, project: str | None, config: Path | None) -> tuple[str | Path, str | None]:
@@ -111,20 +113,36 @@ def _project(history: History, wished: str | None) -> str:
     return known[0]
 
 
+def _listed(history: History, project: str) -> str:
+    """Each mute in a line, with what it fits."""
+    names, now = history.names(project), time.time()
+    lines = [f"{_line(one, now)}; {_fits([key for key, name in names.items() if one.fits_run(key, name)])}" for one in history.mutes(project)]
+    return "\n".join(lines) or "no mutes"
+
+
+def _fits(keys: Sequence[str]) -> str:
+    """ "fits 7 runs: a, b, c, …"."""
+    number = f"fits {len(keys):,} run{'' if len(keys) == 1 else 's'}"
+    shown = ", ".join(clean(key, SHOWN // 2) for key in sorted(keys)[:MOST_FITTING])
+    return encodable(f"{number}: {shown}{', …' if len(keys) > MOST_FITTING else ''}" if keys else number)
+
+
 def _muted(history: History, project: str, run: str, pattern: str, until: str | None, reason: str) -> str:
     """Store a mute. Raises UsageError for a run or pattern that is none and no glob."""
     from curvelab.history import Mute
 
     wish = Mute(project=project, run=run, pattern=pattern, until=until, reason=reason, made=time.time())
     names = history.names(project)
-    fitting = sum(wish.fits_run(key, name) for key, name in names.items())
-    _check_known("run", run, fitting > 0, [*names, *names.values()])
+    fitting = [key for key, name in names.items() if wish.fits_run(key, name)]
+    _check_known("run", run, bool(fitting), [*names, *names.values()])
     patterns = _patterns(history, project)
     _check_known("pattern", pattern, any(wish.fits_pattern(one) for one in patterns), patterns)
     if not fitting:
         say(f'mute: no run fits "{run}" yet')
+    before = [one for one in history.mutes(project) if (one.run, one.pattern) == (run, pattern)]
     stored = history.mute(wish)
-    return f"muted {_line(stored, 0.0)}; fits {fitting:,} run{'' if fitting == 1 else 's'}"
+    instead = "".join(f", instead of {one.id}" for one in before)
+    return f"muted {_line(stored, 0.0)}; {_fits(fitting)}{instead}"
 
 
 def _check_known(what: str, word: str, fits: bool, known: list[str]) -> None:

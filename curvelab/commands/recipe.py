@@ -26,6 +26,10 @@ def recipe(
     user: Annotated[
         str | None, typer.Option("--user", metavar="NAME", help="Who runs it (systemd: you; cron: for a file of /etc/cron.d).")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Its settings (default: curvelab.toml, or pyproject.toml, of this folder)."),
+    ] = None,
 ) -> None:
     """Print a recipe that runs the audit every night.
 
@@ -36,17 +40,40 @@ def recipe(
     if kind not in KINDS:
         raise UsageError(f'no recipe is called "{kind}"{did_you_mean(kind, KINDS) or "; known: " + ", ".join(KINDS)}')
     if kind == "github":
-        if output or user:
-            raise UsageError("the recipe for github takes --dir and --time only")
+        if output or user or config:
+            raise UsageError("the recipe for github takes --dir and --time only; it reads the curvelab.toml of the repository")
         print_result(recipes.github("runs" if folder is None else folder, time))
         return
     runs = Path(os.path.normpath(Path(folder or ".").absolute()))
     reports = os.path.normpath(Path(output).absolute()) if output else str(runs.parent / "reports" / "audit")
+    settings = _settings(config)
     if kind == "cron":
-        print_result(recipes.cron(str(runs), reports, time, _program(), user))
+        print_result(recipes.cron(str(runs), reports, time, _program(), user, settings))
         return
-    files = recipes.systemd(str(runs), reports, time, _program(), user or _me())
+    files = recipes.systemd(str(runs), reports, time, _program(), user or _me(), settings)
     print_result("\n".join(f"# ===== {name} =====\n{text}" for name, text in files.items()))
+
+
+def _settings(config: Path | None) -> list[str]:
+    """The flags by which an audit that is started elsewhere has the settings of this folder.
+
+    Raises UsageError for a file that the audit would refuse every night.
+    """
+    from curvelab.audit_settings import AuditWishes, settled
+    from curvelab.user_settings import Wishes, settings_file, settle
+
+    found = settings_file(config, os.environ, Path())
+    if found is None:
+        return []
+    settings = settle(Wishes(), found, {}, Path())
+    settings.check_patterns()
+    file = settings.places[-1]
+    settled(AuditWishes(), os.environ, file.audit, file.origin, settings.options)
+    flags = ["--config", os.path.normpath(found.absolute())]
+    history = file.audit.get("history")
+    if history and "://" not in history and not history.startswith("env:") and not Path(history).is_absolute():
+        flags += ["--history", os.path.normpath(Path(history).absolute())]  # a path in the file is meant from here
+    return flags
 
 
 def _program() -> str:

@@ -182,13 +182,19 @@ class History:
         upsert(connection, tables.memos, [{"project": number, "name": name, "text": text}])
 
     def mute(self, mute: Mute) -> Mute:
-        """Store a mute; it is returned with its id. Raises UsageError where `until` is no date."""
+        """Store a mute in the place of one for the same runs and patterns; it is returned with its id.
+
+        Raises UsageError where `until` is no date.
+        """
         try:
             _ = mute.ends
         except ValueError:
             raise UsageError(f'no date: "{mute.until}"; a mute ends on a day such as 2027-01-31') from None
         with self._writing(mute.project) as connection:
             row = {"project": project_id(connection, mute.project), **mute_row(mute)}
+            columns = tables.mutes.c
+            same = (columns[name] == row[name] for name in ("project", "run", "pattern"))
+            connection.execute(delete(tables.mutes).where(*same))
             result = connection.execute(insert(tables.mutes), row)
             return msgspec.structs.replace(mute, id=int(result.inserted_primary_key[0]))
 

@@ -117,8 +117,10 @@ class TrackedFinding(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint   16 hex digits that stay the same from night to night: run, pattern, place; never the wording
     state         new, worse, known, fixed or muted
     was           worse: what it was ("warning"); fixed: why it is gone ("its log has changed")
+    was_excess    worse because it is farther beyond its threshold: its `excess` when it was told last
     provisional   of a live run: it may go away by itself
     first_seen, last_seen   times of the first and the last audit that found it
+    muted_until, mute_reason   of the mute; where the state is new: of one that has ended since the last audit
     counts        whether it is to be told and may fail the audit: new or worse, not muted, wanted by its rule, and either
                   final or critical
     fails         whether it makes the audit fail, by --fail-on or by its rule
@@ -144,6 +146,7 @@ class TrackedFinding(msgspec.Struct, frozen=True, kw_only=True):
     counts: bool = False
     fails: bool = False
     excess: float | None = None
+    was_excess: float | None = None
     fix: str = ""
     page: str | None = None
 
@@ -154,6 +157,7 @@ class Departure(msgspec.Struct, frozen=True, kw_only=True):
     share   (value - median) / median
     pattern, state   "unusual:throughput", for mutes; new, worse, known or muted, as for findings
     alike   what these runs have in common, as a text ("model_type llama, per_device_train_batch_size 8")
+    muted_until, mute_reason   as of findings
     """
 
     run: str
@@ -170,6 +174,8 @@ class Departure(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     state: TrackedState = "new"
     fingerprint: str = ""
+    muted_until: str | None = None
+    mute_reason: str = ""
 
     @property
     def new(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
 
@@ -24,34 +24,36 @@ class _Recipe(Template):
     delimiter = "@@"
 
 
-def cron(folder: str, reports: str, time: str, program: str, user: str | None = None) -> str:
+def cron(folder: str, reports: str, time: str, program: str, user: str | None = None, settings: Sequence[str] = ()) -> str:
     """A crontab: of the user's own (crontab -e), or with a user a file of /etc/cron.d. Raises UsageError.
 
     folder, reports, program   absolute paths; time is HH:MM, local
+    settings   more words of the command: it is started in another folder, where no settings file is found
     """
     hour, minute = _clock(time)
-    if "\\" in folder + reports + program:
+    if "\\" in "".join((folder, reports, program, *settings)):
         raise UsageError("cron: a path with a backslash does not survive every cron; use systemd")
     values = {
         "minute": str(minute), "hour": str(hour), "user": f"{_user(user)} " if user else "",
         "where": "/etc/cron.d/curvelab-audit" if user else "crontab -e",
         "path": program.rpartition("/")[0] or "/usr/local/bin", "program": _in_cron(program.rpartition("/")[2]),
         "folder": _in_cron(folder), "reports": _in_cron(reports), "lock": _in_cron(f"{reports}/.lock"),
-        "log": _in_cron(f"{reports}/audit.log"),
+        "log": _in_cron(f"{reports}/audit.log"), "settings": "".join(f" {_in_cron(word)}" for word in settings),
     }  # fmt: skip
     return _filled("cron.txt", values)
 
 
-def systemd(folder: str, reports: str, time: str, program: str, user: str) -> dict[str, str]:
+def systemd(folder: str, reports: str, time: str, program: str, user: str, settings: Sequence[str] = ()) -> dict[str, str]:
     """File name -> text of the service and of its timer. Raises UsageError.
 
     folder, reports, program   absolute paths; time is HH:MM, local
+    settings   more words of the command, as for cron
     """
     hour, minute = _clock(time)
     values = {
         "time": f"{hour:02d}:{minute:02d}", "user": _user(user), "plain": folder.replace("%", "%%").replace("\\", "\\\\"),
         "program": _in_command(program), "folder": _in_command(folder), "reports": _in_command(reports),
-        "writable": _in_unit(reports),
+        "writable": _in_unit(reports), "settings": "".join(f" {_in_command(word)}" for word in settings),
     }  # fmt: skip
     names = ("curvelab-audit.service", "curvelab-audit.timer")
     return {name: _filled(name, values) for name in names}

@@ -6,9 +6,11 @@ import re
 import sys
 import types
 
+import msgspec
 import pytest
 from results import ROOT, finding, hostile, night
 
+from curvelab.model.audit import Departure, Unread
 from curvelab.report.audited import github
 from curvelab.report.audited.github import annotations, append_summary, summary
 
@@ -28,7 +30,8 @@ def read(line):
 
 
 def many(severity, count):
-    return tuple(finding(f"r{n}", "spikes", "new", severity=severity, counts=True) for n in range(count))
+    fails = severity == "critical"
+    return tuple(finding(f"r{n}", "spikes", "new", severity=severity, counts=True, fails=fails) for n in range(count))
 
 
 def test_what_is_told_of_is_annotated_and_nothing_else():
@@ -39,6 +42,35 @@ def test_what_is_told_of_is_annotated_and_nothing_else():
         ("warning", "outputs/x/trainer_state.json", "cannot be read"),
     ]
     assert told[0][2] == "eval/loss rose 8 % after step 1,200 while train/loss fell Fix: Lower learning_rate."
+
+
+def test_only_what_fails_the_audit_is_an_error():
+    """A rule with fail-on never must not make red errors."""
+    lenient = finding("a", "divergence", "new", severity="critical", counts=True, fails=False)
+    (line,) = annotations(night(findings=(lenient,), errors=()), ROOT)
+    assert read(line)[0] == "warning"
+
+
+def test_the_file_is_the_log_of_the_run():
+    logged = tuple(msgspec.structs.replace(one, log=f"{one.key}/trainer\x1b[31m_state.json") for one in night().runs)
+    (line,) = annotations(night(runs=logged, findings=night().findings[:1], errors=()), "/data/team")
+    assert read(line)[1]["file"] == "outputs/a/trainer[31m_state.json"
+    above = tuple(msgspec.structs.replace(one, log="../../../etc/passwd") for one in night().runs)
+    (line,) = annotations(night(runs=above, findings=night().findings[:1], errors=()), "/data/team")
+    assert read(line)[1]["file"] == "outputs/a"
+
+
+def test_departures_and_inputs_are_annotated_once():
+    departure = Departure(
+        run="d", run_name="d", what="samples_per_second", value=14, median=21, share=-0.3, among=12, alike="", severity="warning",
+        sentence="throughput is 30 % below the median", pattern="unusual:throughput", fingerprint="0" * 16,
+    )  # fmt: skip
+    known = msgspec.structs.replace(departure, state="known")
+    before = Unread(path=f"{ROOT}/x", message="is empty", new=False)
+    (line,) = annotations(night(findings=(), departures=(departure, known), errors=(before,)), ROOT)
+    level, where, message = read(line)
+    assert (level, where["title"], where["file"]) == ("warning", "unusual:throughput: d", "d")
+    assert message == "Throughput is 30\u202f% below the median."
 
 
 def test_a_run_outside_of_the_repository_has_no_file():

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 from results import NIGHT, ROOT, finding, hostile, night, run
 
@@ -103,6 +104,12 @@ def test_a_run_of_a_file_that_holds_several():
     assert results(several)[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "m.db"
     unknown = night(runs=(), findings=(finding("m.db#3f2a", "spikes", "fixed"),))
     assert results(unknown)[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "m.db"
+
+
+def test_the_place_is_the_log_of_the_run():
+    logged = tuple(msgspec.structs.replace(one, log=f"{one.key}/trainer_state.json") for one in night().runs)
+    one = results(night(runs=logged))[2]
+    assert one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "sub/c.d/trainer_state.json"
 
 
 def test_what_could_not_be_read_is_told():

@@ -42,7 +42,7 @@ def only(history, project="p"):
 def test_what_can_be_muted(call, history, run, pattern, fits):
     answer = call("mute", run, pattern, "--until", in_days(30), "--reason", "a known disk")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out == f"muted 1  {pattern} of {run} until {in_days(30)}: a known disk; fits {fits} run{'s' * (fits > 1)}\n"
+    assert answer.out.startswith(f"muted 1  {pattern} of {run} until {in_days(30)}: a known disk; fits {fits} run{'s' * (fits > 1)}: outputs/")
     one = only(history)
     assert (one.run, one.pattern, one.until, one.reason) == (run, pattern, in_days(30), "a known disk")
     assert abs(one.made - time.time()) < 3600
@@ -135,8 +135,9 @@ def test_list_and_remove(call, history):
     call("mute", "*", "plateau")
     first, second = call("mute", "--list").out.splitlines()
     assert first.startswith(f"1  spikes of a until {in_days(3)}: one line [31mxxx")
-    assert len(first) < 300
-    assert second == "2  plateau of * until it is removed"
+    assert first.endswith("; fits 1 run: outputs/a")
+    assert len(first) < 330
+    assert second == "2  plateau of * until it is removed; fits 2 runs: outputs/a, outputs/b[1]"
     assert call("mute", "--remove", "2").out == "removed 2  plateau of * until it is removed\n"
     assert only(history).id == 1
     assert call("mute", "--remove", "2").err == "curvelab: --remove 2: no mute of p has this id; known: 1\n"
@@ -146,7 +147,24 @@ def test_an_ended_mute_is_listed_as_such(call, history):
     from curvelab.history import Mute
 
     history.mute(Mute(project="p", run="a", pattern="b", until="2020-01-31"))
-    assert call("mute", "--list").out == "1  b of a until 2020-01-31 (ended)\n"
+    assert call("mute", "--list").out == "1  b of a until 2020-01-31 (ended); fits 1 run: outputs/a\n"
+
+
+def test_a_mute_takes_the_place_of_the_one_before(call, history):
+    call("mute", "a", "spikes", "--until", "3d", "--reason", "one")
+    call("mute", "a", "plateau")
+    answer = call("mute", "a", "spikes", "--until", "9d", "--reason", "two")
+    assert answer.out == f"muted 3  spikes of a until {in_days(9)}: two; fits 1 run: outputs/a, instead of 1\n"
+    assert [(one.id, one.pattern, one.reason) for one in history.mutes("p")] == [(2, "plateau", ""), (3, "spikes", "two")]
+
+
+def test_the_list_names_a_few_of_many_runs(call, history):
+    history.keep("p", [record(f"sweep/{n}") for n in range(9)])
+    call("mute", "sweep/*", "spikes")
+    call("mute", "later/*", "spikes")
+    first, second = call("mute", "--list").out.splitlines()
+    assert first.split("; ")[1].startswith("fits 9 runs: sweep/") and first.endswith(", …")
+    assert second.endswith("; fits 0 runs")
 
 
 def test_which_project(call, history):

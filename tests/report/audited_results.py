@@ -149,7 +149,8 @@ def departures(runs: list[AuditedRun]) -> tuple[Departure, ...]:
     return tuple(
         Departure(
             run=one.key, run_name=one.name, what="train/samples_per_second", value=14.2, median=21.6, share=-0.34, among=12,
-            alike="model_type llama, per_device_train_batch_size 8", new=number % 2 == 0, unit="samples/s",
+            alike="model_type llama, per_device_train_batch_size 8", unit="samples/s", pattern="unusual:throughput", severity="warning",
+            state=("new", "known", "new", "muted")[number % 4], fingerprint=f"{number:016x}",
             sentence="train/samples_per_second is 34 % below the median of the last 12 runs like it (14.2 against 21.6)",
         )
         for number, one in enumerate(runs[7::40])
@@ -208,7 +209,8 @@ def hostile(text: str) -> AuditResult:
         for number, state in enumerate(("new", "worse", "known", "fixed", "muted"))
     )  # fmt: skip
     departure = Departure(
-        run=made.key, run_name=text, what=text, value=math.nan, median=0, share=math.inf, among=3, alike=text, sentence=text, new=True
+        run=made.key, run_name=text, what=text, value=math.nan, median=0, share=math.inf, among=3, alike=text, sentence=text,
+        pattern=text,
     )
     return result(
         0, root=text, runs=(made,), findings=findings, departures=(departure,), errors=(Unread(path=text, message=text),),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from typing import Any
 
 import msgspec
 import pytest
 
-from curvelab.model.audit import AuditedRun, AuditResult, Week
+from curvelab.model.audit import AuditedRun, AuditResult, Departure, TrackedState, Unread, Week
 from curvelab.report import inlined
+from curvelab.report.audited import telling
 from curvelab.report.audited.page import page
+from curvelab.report.audited.rows import table
 from curvelab.report.audited.sparks import spark
 from curvelab.report.audited.trend import trend
 from curvelab.report.page import safe_address
@@ -31,7 +34,9 @@ def texts(shown: str) -> str:
 def title(result: AuditResult) -> str:
     found = re.search(r"<title>(.*?)</title>", page(result), re.S)
     assert found is not None
-    return found[1]
+    answer, project = found[1].rsplit(" · ", 1)
+    assert project == "outputs"
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +89,7 @@ def test_more_findings_than_fit_are_a_line_each() -> None:
         (made.first(300), "First audit: 124 findings in 300 runs, 47 critical"),
         (made.first(300, accepted=True), "124 findings in 300 runs accepted as the state to start from"),
         (made.quiet(300), "Nothing new in 298 runs since last night"),
-        (made.result(30, news=0, previous=made.TONIGHT - 3 * made.DAY), "Nothing new in 29 runs since the audit 3 d before"),
+        (made.result(30, news=0, errors=(), departures=(), previous=made.TONIGHT - 3 * made.DAY), "Nothing new in 29 runs since the audit 3 d before"),
         (made.empty(), "No run was found"),
     ],
 )  # fmt: skip
@@ -129,7 +134,7 @@ def test_muted_findings_tell_until_when_and_why(thousand: AuditResult) -> None:
 def test_runs_that_are_gone_stay_in_the_table_and_out_of_the_count() -> None:
     result = made.result(30)
     words = texts(page(result))
-    assert "30 runs, 1 of them gone; the newest first" in words
+    assert "30 runs, 1 of them gone; findings first, then the newest" in words
     assert "in 29 runs" in words
 
 
@@ -138,7 +143,7 @@ def test_runs_of_one_name_are_told_apart() -> None:
     runs = tuple(msgspec.structs.replace(one, name="run") for one in base.runs)
     finding = made.tracked(made.KINDS[1], runs[1].key, "run", "new", 10, False, None)
     shown = page(msgspec.structs.replace(base, runs=runs, findings=(finding,)))
-    assert f"<b><bdi>{runs[1].key}</bdi></b>" in shown
+    assert f"<bdi>{runs[1].key}</bdi></a></b>" in shown
 
 
 def test_only_columns_that_some_run_has_are_there() -> None:
@@ -212,3 +217,156 @@ def test_weeks_without_runs_are_gaps_and_few_runs_are_pale() -> None:
     assert drawn.titles == ["Loss spikes"]
     assert trend(()) is None
     assert trend((Week(week="2026-W01", runs=0, flagged=0),)) is None
+
+
+def only_new(result: AuditResult, **changes: Any) -> AuditResult:
+    """A night without a finding, an unread input or a departure, but those in the changes."""
+    plain: dict[str, Any] = {"findings": (), "errors": (), "departures": ()}
+    return msgspec.structs.replace(result, **(plain | changes))
+
+
+def departed(run: AuditedRun, state: TrackedState, **changes: Any) -> Departure:
+    (one, *_) = made.departures([run] * 8)
+    return msgspec.structs.replace(one, run=run.key, run_name=run.name, state=state, **changes)
+
+
+LOST = Unread(path="/srv/training/outputs/old/log.json", message="is empty")
+LOST_BEFORE = Unread(path="/srv/training/outputs/older/log.json", message="is empty", new=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "mark"),
+    [
+        ({"departures": "new"}, "No new finding in 2 runs since last night, but 1 run is unlike those before", "warning"),
+        ({"errors": (LOST,)}, "No new finding in 2 runs since last night, but 1 input can no longer be read", "warning"),
+        (
+            {"departures": "new", "errors": (LOST, LOST_BEFORE)},
+            "No new finding in 2 runs since last night, but 1 run is unlike those before and 1 input can no longer be read", "warning",
+        ),
+        ({"departures": "muted"}, "Nothing new in 2 runs since last night", None),
+        ({"departures": "known"}, "Nothing new in 2 runs since last night", None),
+        ({"errors": (LOST_BEFORE,)}, "Nothing new in 2 runs since last night", None),
+        ({"previous": None, "errors": (LOST,)}, "First audit: nothing found in 2 runs, but 1 input could not be read", "warning"),
+    ],
+)  # fmt: skip
+def test_departures_and_inputs_that_can_no_longer_be_read_are_news(changes: dict[str, Any], expected: str, mark: str | None) -> None:
+    base = made.result(2)
+    if "departures" in changes:
+        changes = changes | {"departures": (departed(base.runs[0], changes["departures"]),)}
+    answer = telling.answer(only_new(base, **changes))
+    assert (answer.title, answer.severity) == (expected, mark)
+    assert ("othing to do today" in answer.sentence) is (mark is None and "errors" not in changes)
+
+
+def test_a_departure_weighs_in_the_mark_of_minor_findings() -> None:
+    base = made.result(2)
+    minor = made.tracked(made.KINDS[4], base.runs[1].key, base.runs[1].name, "new", 10, False, None)
+    answer = telling.answer(only_new(base, findings=(minor,), departures=(departed(base.runs[0], "new"),)))
+    assert answer.severity == "warning"
+    assert "1 run is unlike those before" in answer.sentence
+
+
+def test_known_unreadable_inputs_are_one_folded_line() -> None:
+    shown = page(only_new(made.result(2), errors=(LOST_BEFORE, LOST)))
+    assert "<summary>1 input that could not be read before either</summary>" in shown
+    assert shown.index(LOST.path) < shown.index("<summary>1 input that") < shown.index(LOST_BEFORE.path)
+    assert "1 input still cannot be read" in texts(shown)
+
+
+def test_a_run_that_could_not_be_read_says_how_old_its_row_is() -> None:
+    base = made.result(2)
+    one = msgspec.structs.replace(base.runs[0], unread=True)
+    lost = msgspec.structs.replace(LOST, path=one.path)
+    shown = texts(page(only_new(base, runs=(one, base.runs[1]), errors=(lost,))))
+    assert "could not be read tonight, as of 2026-11-11" in shown
+    lost = msgspec.structs.replace(LOST, path=f"/srv/training/outputs/{one.key}/log.json")
+    logged = msgspec.structs.replace(one, log=f"{one.key}/log.json")
+    assert "as of 2026-11-11" in texts(page(only_new(base, runs=(logged,), errors=(lost,))))
+    shown = texts(page(only_new(base, runs=(one, base.runs[1]), errors=(LOST_BEFORE,))))
+    assert "could not be read tonight, as last seen" in shown
+
+
+def test_muted_departures_stand_with_muted_findings() -> None:
+    base = made.result(2)
+    one = departed(base.runs[0], "muted", muted_until="2026-12-24", mute_reason="an older card")
+    shown = page(only_new(base, departures=(one,)))
+    muted = texts(shown[shown.index('<section id="muted">') : shown.index('<section id="about">')])
+    assert "below the median of the last 12 runs like it" in muted
+    assert "(until 2026-12-24) An older card." in muted
+    assert 'id="unusual"' not in shown
+
+
+def test_a_mute_that_has_ended_is_told() -> None:
+    base = made.result(2)
+    one = made.tracked(made.KINDS[0], base.runs[0].key, base.runs[0].name, "new", 10, False, None)
+    back = msgspec.structs.replace(one, muted_until="2026-11-11", mute_reason="bad shard")
+    result = only_new(base, findings=(back,), departures=(departed(base.runs[1], "new", muted_until="2026-11-11"),))
+    assert telling.history(back) == "new: its mute until 2026-11-11 (bad shard) has ended"
+    assert "new: its mute until 2026-11-11 (bad shard) has ended" in texts(page(result))
+    assert "New again: its mute until 2026-11-11 has ended." in texts(page(result))
+
+
+def test_worse_by_its_distance_has_both_numbers_on_one_scale() -> None:
+    base = made.result(1)
+    one = made.tracked(made.KINDS[0], base.runs[0].key, base.runs[0].name, "worse", 10, False, None)
+    farther = msgspec.structs.replace(one, was="27 % beyond its threshold", was_excess=0.27, excess=0.6)
+    assert telling.history(farther) == "worse: 60\u202f% beyond its threshold, was 27\u202f% when last told"
+    assert telling.history(one) == "worse, was info"
+
+
+def test_a_lost_log_is_told_without_a_step() -> None:
+    base = made.result(1)
+    one = made.tracked(made.KINDS[0], base.runs[0].key, base.runs[0].name, "new", 0, False, None)
+    lost = msgspec.structs.replace(one, pattern="log-lost", metric="", start_step=0, end_step=0)
+    assert telling.title(lost) == "Log lost"
+
+
+def test_the_project_is_named_as_people_name_it() -> None:
+    shown = page(made.result(3, project="chat"))
+    assert "<bdi>chat</bdi> · audit of" in shown
+    assert " · chat</title>" in shown
+    assert "/srv/training/outputs" in texts(shown)
+
+
+def test_a_look_says_that_nothing_was_written_down() -> None:
+    assert "only a look: the next audit tells the same" in telling.answer(made.result(3, rehearsed=True)).sentence
+    first = telling.answer(msgspec.structs.replace(made.first(30), rehearsed=True)).sentence
+    assert "only a look" in first and "from the next audit on" not in first.lower()
+
+
+def test_news_stand_first_then_known_findings_then_the_newest(thousand: AuditResult) -> None:
+    rows = table(thousand).rows
+    places = {run.name: place for place, run in enumerate(rows)}
+    assert {rows[place].name for place in range(9)} >= {one.run_name for one in thousand.told[:9] if one.severity == "critical"}
+    news = [places[one.run_name] for one in thousand.of("new", "worse")]
+    known = [places[one.run_name] for one in thousand.of("known") if places[one.run_name] not in news]
+    assert max(news) < len(news) + len(thousand.departures)
+    keys = [row.findings_key for row in rows if row.state != "gone"]
+    assert keys == sorted(keys)
+    assert [row.state for row in rows[-5:]] == ["gone"] * 5
+    assert known
+
+
+def test_a_run_without_a_report_leads_to_its_row() -> None:
+    base = made.result(60, news=0)
+    bare = next(run for run in base.runs if not run.page)
+    shown = page(msgspec.structs.replace(base, departures=(departed(bare, "new"),)))
+    (anchor,) = re.findall(rf'<a href="#(run-\d+)"><bdi>{bare.name}</bdi></a>', shown)
+    row = shown[shown.index(f'id="{anchor}"') :].partition("</tr>")[0]
+    assert bare.name in row
+
+
+def test_a_column_that_nearly_all_rows_leave_empty_is_not_there() -> None:
+    base = made.result(40)
+    runs = tuple(msgspec.structs.replace(run, gpu_hours=run.gpu_hours if i == 0 else None) for i, run in enumerate(base.runs))
+    assert "GPU-hours" not in page(msgspec.structs.replace(base, runs=runs))
+
+
+def test_the_project_filter_is_there_only_where_it_tells_runs_apart() -> None:
+    base = made.result(40)
+    assert '<select name="folder">' in page(base)
+    assert '<select name="project">' not in page(base)  # each project is a folder
+    one = tuple(msgspec.structs.replace(run, project="chat") for run in base.runs)
+    assert '<select name="project">' not in page(msgspec.structs.replace(base, runs=one))
+    two = tuple(msgspec.structs.replace(run, project=("chat", "code")[i % 2]) for i, run in enumerate(base.runs))
+    assert '<select name="project">' in page(msgspec.structs.replace(base, runs=two))

@@ -105,12 +105,39 @@ def test_filters_work_together_on_the_same_finding(browser: Browser, tmp_path: P
     assert browser.value(f"{SHOWN}.length") == three
     choose(browser, state="", severity="", pattern="", run="live")
     assert browser.value(MATCHES) == f"{sum(run.live for run in result.runs)} of 1,000 runs"
-    choose(browser, run="", rule="release", project="dpo")
+    choose(browser, run="", rule="release", folder="dpo")
     both = sum(run.rule == "release" and run.project == "dpo" for run in result.runs)
     assert browser.value(MATCHES) == f"{both} of 1,000 runs"
     browser.value("document.querySelector('#filters [type=reset]').click()")
     browser.value("new Promise(done => setTimeout(done, 20))")
     assert browser.value(MATCHES) == "1,000 runs, 5 of them gone"
+
+
+def test_runs_unlike_those_before_can_be_chosen(browser: Browser, tmp_path: Path) -> None:
+    result = made.result(400)
+    opened(browser, result, tmp_path)
+    choose(browser, state="unusual")
+    odd = {one.run for one in result.departures if one.state != "muted"}
+    assert browser.value(MATCHES) == f"{len(odd)} of 400 runs"
+    choose(browser, severity="critical")
+    both = odd & {one.run for one in result.findings if one.severity == "critical"}
+    assert browser.value(MATCHES) == f"{len(both)} of 400 runs"
+
+
+def test_a_link_leads_to_a_row_wherever_it_is(browser: Browser, tmp_path: Path) -> None:
+    base = made.result(600, news=0)
+    bare = max((run for run in base.runs if not run.page and run.seen != "gone"), key=lambda run: -(run.ended or 0))
+    departure = msgspec.structs.replace(base.departures[0], run=bare.key, run_name=bare.name, state="known")
+    file = opened(browser, msgspec.structs.replace(base, departures=(departure,)), tmp_path, view="#q=nothing")
+    anchor = browser.value("document.querySelector('#unusual a').hash")
+    row = f"document.querySelector('{anchor}')"
+    assert browser.value(f"{row}.offsetHeight") == 0
+    browser.value(f"location.hash = '{anchor}'; new Promise(done => setTimeout(done, 50))")
+    assert browser.value(f"{row}.querySelector('bdi').textContent") == bare.name
+    assert browser.value(f"{row}.getBoundingClientRect().top > 0 && {row}.getBoundingClientRect().bottom < innerHeight") is True
+    browser.open("about:blank", 1200)
+    browser.open(file.as_uri() + anchor, 1200)
+    assert browser.value(f"{row}.offsetHeight") > 0
 
 
 def test_verdicts_without_a_finding_can_be_chosen(browser: Browser, tmp_path: Path) -> None:
@@ -133,6 +160,8 @@ def test_search_finds_names_settings_and_verdicts(browser: Browser, tmp_path: Pa
         ("0042", 1),
         ("model_type=qwen3-4b", sum(run.settings["model_type"] == "qwen3-4b" for run in result.runs)),
         ("QWEN3 dpo-", sum("qwen3" in run.name and run.name.startswith("dpo-") for run in result.runs)),
+        ("dpo/", sum(run.key.startswith("dpo/") for run in result.runs)),
+        (result.runs[7].key, 1),
         ("nothing-of-the-kind", 0),
     ):
         choose(browser, q=words)

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from curvelab.model.audit import AuditResult
+from curvelab.model.audit import AuditResult, Unread
 from curvelab.report.audited.markdown import markdown
 from curvelab.report.audited.text import plain, show
 
@@ -131,3 +131,38 @@ def test_the_forms_are_the_same_every_time() -> None:
     again = AuditResult.from_dict(result.to_dict())
     assert plain(again, 80) == plain(result, 80)
     assert markdown(again) == markdown(result)
+
+
+def test_each_audience_is_told_its_kind_of_news() -> None:
+    result = made.result(100, news=0)
+    departure = next(one for one in result.departures if one.state == "new")
+    told = markdown(result, only=[departure.fingerprint])
+    assert "1 run is unlike those before" in told
+    assert "can no longer be read" not in told
+    assert "Could not be read" not in told
+    told = markdown(result, only=[], unread=True)
+    assert "1 input can no longer be read" in told
+    assert "unlike" not in told
+
+
+def test_what_could_not_be_told_before_is_told_late() -> None:
+    result = made.result(100, news=0)
+    late = result.of("known")[0]
+    told = markdown(result, only=[late.fingerprint])
+    assert "1 finding told late in" in told
+    assert late.run_name in told
+
+
+def test_known_unreadable_inputs_are_one_line() -> None:
+    before = Unread(path="/srv/a", message="is empty", new=False)
+    result = made.result(30, errors=(before, before))
+    told = markdown(result)
+    assert "- 2 inputs that could not be read before either" in told
+    assert "/srv/a" not in told
+    assert "2 inputs still cannot be read" in " ".join(plain(result, 100).split())
+    assert "/srv/a" not in plain(result, 100)
+
+
+def test_a_digest_names_its_project() -> None:
+    assert markdown(made.quiet(3)).startswith("**outputs: Nothing new in 3 runs")
+    assert markdown(made.result(3, project="chat")).splitlines()[0].count("chat: ") == 1

@@ -5,14 +5,17 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from curvelab.model.audit import AuditResult
-from curvelab.report.audited.places import below, runs_by_key
+from curvelab.model.audit import AuditedRun, AuditResult
+from curvelab.report import wording
+from curvelab.report.audited import telling
+from curvelab.report.audited.places import below, place_of, runs_by_key
 from curvelab.report.plain import clean
 
 SUMMARY_BYTES = 1024 * 1024  # of one step, by GitHub's documentation; a larger one is refused as a whole
 MOST_ANNOTATIONS = 10  # of one level in one step, by GitHub's documentation; it drops the others without a word
+LONGEST_PATH = 1000
 CUT = "\n\n… cut: GitHub shows at most 1 MiB here.\n"
 
 
@@ -37,7 +40,7 @@ def append_summary(text: str, environ: Mapping[str, str] = os.environ) -> str | 
 
 
 def annotations(result: AuditResult, workspace: str | None = None) -> list[str]:
-    """Workflow commands, one a line for stdout: what is told of, errors first, then inputs that could not be read.
+    """Workflow commands, one a line for stdout: what is told of; errors are what makes the audit fail, and nothing else.
 
     workspace   the checked-out repository, to which the files are relative; the job's own unless given
     """
@@ -45,21 +48,32 @@ def annotations(result: AuditResult, workspace: str | None = None) -> list[str]:
     runs = runs_by_key(result)
     errors, warnings, notices = [], [], 0
     for one in result.told:
-        run = runs.get(one.run)
-        file = below(run.path, base) if run else None
+        file = _file(result, one.run, runs, base)
         line = (f"{one.pattern}: {one.run_name}", one.headline + (f" Fix: {one.fix}." if one.fix else ""), file)
-        if one.fails or one.severity == "critical":
+        if one.fails:
             errors.append(_command("error", *line))
-        elif one.severity == "warning":
+        elif one.severity != "info":
             warnings.append(_command("warning", *line))
         else:
             notices += 1
+    for odd in telling.unusual(result, new=True):
+        if odd.severity == "info":
+            notices += 1
+            continue
+        line = (f"{odd.pattern}: {odd.run_name}", wording.sentence(odd.sentence), _file(result, odd.run, runs, base))
+        warnings.append(_command("warning", *line))
     warnings += [
         _command("warning", "cannot be read", f"{unread.path}: {unread.message}", below(unread.path, base))
-        for unread in result.errors
+        for unread in telling.unread(result)[0]
     ]
     more = _more(errors, warnings, notices)
     return errors[:MOST_ANNOTATIONS] + warnings[:MOST_ANNOTATIONS] + more
+
+
+def _file(result: AuditResult, key: str, runs: Mapping[str, AuditedRun], base: str) -> str | None:
+    """The log of a run, relative to the repository: GitHub shows an annotation at a file, not at a folder."""
+    run = runs.get(key)
+    return None if run is None else below(str(PurePath(result.root, place_of(result, key, run))), base)
 
 
 def _more(errors: Sequence[str], warnings: Sequence[str], notices: int) -> list[str]:
@@ -74,7 +88,7 @@ def _more(errors: Sequence[str], warnings: Sequence[str], notices: int) -> list[
 
 def _command(level: str, title: str, message: str, file: str | None) -> str:
     """One workflow command. GitHub takes only what is escaped as it says; a property has two characters more."""
-    properties = {"title": clean(title, 150), **({"file": file} if file else {})}
+    properties = {"title": clean(title, 150), **({"file": clean(file, LONGEST_PATH)} if file else {})}
     shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
     return f"::{level} {shown}::{_escaped(clean(message, 1000))}"
 

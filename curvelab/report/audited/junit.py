@@ -72,7 +72,7 @@ def _suite(name: str, cases: list[ElementTree.Element], result: AuditResult) -> 
 
 def _finding(suite: str, finding: TrackedFinding, result: AuditResult, run: AuditedRun | None) -> ElementTree.Element:
     # The fingerprint tells two findings of one pattern apart and stays the same, so that a server knows the test again.
-    case = _case(suite, finding.run, f"{finding.pattern} in {finding.metric} ({finding.fingerprint[:8]})")
+    case = _case(suite, finding.run, f"{finding.pattern}{f' in {finding.metric}' if finding.metric else ''} ({finding.fingerprint[:8]})")
     facts = "\n".join(_facts(finding, run))
     headline = _text(finding.headline, 1000)
     if finding.state == "fixed":

@@ -9,8 +9,9 @@ from urllib.parse import quote, urljoin
 from curvelab.model.audit import AuditResult, TrackedFinding
 from curvelab.report import wording
 from curvelab.report.audited import telling
+from curvelab.report.audited.places import project_name
 from curvelab.report.markdown import code, escaped
-from curvelab.report.numerals import count
+from curvelab.report.numerals import count, plural
 from curvelab.report.page import safe_address
 
 LONGEST, SHORTEST = 240, 100  # characters of a headline, and where there is little room
@@ -36,12 +37,13 @@ def markdown(
     only   fingerprints of the findings and departures to tell, for one audience (None: all)
     unread whether inputs that can no longer be read are told; None: if there is no `only`
     """
-    answer = telling.answer(result, only)
+    tell_unread = only is None if unread is None else unread
+    answer = telling.answer(result, only, tell_unread)
     mark = f"{wording.SHAPES[answer.severity]} " if answer.severity else ""
-    title = [f"**{mark}{escaped(answer.title, 200)}**"]
+    named = f"{escaped(project_name(result), 80)}: " if only is None else ""  # a message has a title of its own
+    title = [f"**{mark}{named}{escaped(answer.title, 200)}**"]
     sentence = ["", escaped(answer.sentence, 600)] if answer.sentence and only is None else []
     foot = ["", f"[All runs]({_page(link)})"] if link else []
-    tell_unread = only is None if unread is None else unread
     sections = _sections(result, link, only, tell_unread, LONGEST if limit >= LIMIT else SHORTEST)
     for head, end in (([*title, *sentence], foot), (title, foot), (title, [])):
         room = limit - _length([*head, *end])
@@ -54,9 +56,11 @@ def _sections(result: AuditResult, link: str, only: Sequence[str] | None, tell_u
     names, pages = telling.names(result), {run.key: run.page for run in result.runs if run.page}
     told = telling.to_tell(result, only)
     fixed = telling.ranked(telling.among(result.of("fixed"), only))
-    unusual = [one for one in telling.unusual(result, new=only is None) if only is None or one.fingerprint in only]
-    unusual += [one for one in telling.unusual(result, new=True) if only is not None and one.fingerprint in only]
-    unread = [error for error in result.errors if only is None or error.new] if tell_unread else []
+    unusual = telling.unusual(result, new=True)
+    if only is not None:
+        unusual = [one for one in (*unusual, *telling.unusual(result, new=False)) if one.fingerprint in only]
+    unread, before = telling.unread(result) if tell_unread else ([], [])
+    old = [f"{plural(len(before), 'input')} that could not be read before either"] if before and only is None else []
 
     def name(key: str, finding: TrackedFinding | None, called: str) -> str:
         return _linked(called, link, (finding.page if finding is not None else None) or pages.get(key))
@@ -70,14 +74,14 @@ def _sections(result: AuditResult, link: str, only: Sequence[str] | None, tell_u
         Section("Fixed", [f"{name(one.run, one, telling.name_of(one, names))}: {_fixed(one)}" for one in fixed]),
         Section(
             "Unlike the runs before",
-            [f"{name(one.run, None, telling.name_of(one, names))}: {escaped(wording.sentence(one.sentence), most)}" for one in unusual],
+            [f"{name(one.run, None, telling.name_of(one, names))}: {escaped(telling.departure(one), most)}" for one in unusual],
         ),
-        Section("Could not be read", [f"{code(one.path, 100)}: {escaped(one.message, most)}" for one in unread]),
+        Section("Could not be read", [f"{code(one.path, 100)}: {escaped(one.message, most)}" for one in unread] or old),
     ]
 
 
 def _finding(one: TrackedFinding, name: str, most: int) -> str:
-    head = f"{wording.SHAPES[one.severity]} {name}: {escaped(telling.title(one), 120)} ({one.severity}, {escaped(telling.history(one), 80)})."
+    head = f"{wording.SHAPES[one.severity]} {name}: {escaped(telling.title(one), 120)} ({one.severity}, {escaped(telling.history(one), 200)})."
     fix = f" *First fix:* {escaped(wording.sentence(one.fix), most)}" if one.fix else ""
     return f"{head} {escaped(wording.sentence(one.headline), most)}{fix}"
 

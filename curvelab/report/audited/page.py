@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curvelab.model.audit import AuditResult, TrackedFinding
+from curvelab.model.audit import AuditResult, Departure, TrackedFinding
 from curvelab.report import inlined, numerals, wording
 from curvelab.report.audited import telling
+from curvelab.report.audited.places import project_name
 from curvelab.report.audited.rows import table
 from curvelab.report.audited.trend import trend
 from curvelab.report.page import safe_address, templates
@@ -34,18 +35,24 @@ def page(result: AuditResult) -> str:
     """The page of an audit."""
     environment = templates()
     answer, runs = telling.answer(result), table(result)
+    lost, lost_before = telling.unread(result)
     script = inlined.script(environment, "sort.js", "audit.js")
     names = telling.names(result)
-    pages = {run.key: run.page for run in result.runs if run.page}
+    # who has no report is shown in the table
+    places = {**{key: f"#{anchor}" for key, anchor in runs.anchors.items()}, **{run.key: run.page for run in result.runs if run.page}}
 
     def told(findings: Sequence[TrackedFinding]) -> list[Told]:
-        return [_told(one, names, pages) for one in findings]
+        return [_told(one, names, places) for one in findings]
+
+    def departed(departures: Sequence[Departure]) -> list[tuple[Departure, str | None, str, str]]:
+        return [(one, names.get(one.run), _href(places.get(one.run)), telling.departure(one)) for one in departures]
 
     provisional, left_out = telling.aside(result)
     first = result.previous is None and not result.accepted
     text: str = environment.get_template("audit.html").render(
         r=result,
         answer=answer,
+        project=clean(project_name(result), 160),
         first=first,
         facts=[one for one in telling.tally(result) if one[1] or one[0] in ("runs", "with findings")],
         gone=len(result.runs) - len(telling.present(result)),
@@ -54,9 +61,12 @@ def page(result: AuditResult) -> str:
         provisional=told(provisional),
         left_out=told(left_out),
         fixed=told(telling.ranked(result.of("fixed"))),
-        unusual=[(one, names.get(one.run), _href(pages.get(one.run))) for one in telling.unusual(result, new=True)],
-        still_unusual=[(one, names.get(one.run), _href(pages.get(one.run))) for one in telling.unusual(result, new=False)],
+        unusual=departed(telling.unusual(result, new=True)),
+        still_unusual=departed(telling.unusual(result, new=False)),
+        lost=lost,
+        lost_before=lost_before,
         muted=told(telling.ranked(result.of("muted"))),
+        muted_unusual=departed(telling.muted_departures(result)),
         known=_by_pattern(told(telling.ranked(result.of("known")))),
         table=runs,
         trend=trend(result.weeks),
@@ -72,11 +82,11 @@ def page(result: AuditResult) -> str:
     return text
 
 
-def _told(one: TrackedFinding, names: dict[str, str], pages: dict[str, str]) -> Told:
+def _told(one: TrackedFinding, names: dict[str, str], places: dict[str, str]) -> Told:
     return Told(
         finding=one,
         run=telling.name_of(one, names),
-        href=_href(one.page or pages.get(one.run)),
+        href=_href(one.page or places.get(one.run)),
         title=telling.title(one),
         history=telling.history(one),
         headline=wording.sentence(one.headline),

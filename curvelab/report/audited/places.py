@@ -11,8 +11,8 @@ ROOT_NAME = "runs"  # of an audited folder that has no name, such as "/"
 
 
 def project_name(result: AuditResult) -> str:
-    """The name of the audited folder."""
-    return PurePath(result.root).name or ROOT_NAME
+    """What people call the project: its name, else that of the audited folder."""
+    return result.project or PurePath(result.root).name or ROOT_NAME
 
 
 def runs_by_key(result: AuditResult) -> dict[str, AuditedRun]:
@@ -32,5 +32,7 @@ def below(path: str, folder: str) -> str | None:
 
 
 def place_of(result: AuditResult, key: str, run: AuditedRun | None) -> str:
-    """The path of a run below the audited folder; of a run that is not known any more, by its key."""
+    """A run's log below the audited folder, else the run itself; of a run that is not known any more, by its key."""
+    if run is not None and run.log and below(str(PurePath(result.root, run.log)), result.root):
+        return PurePath(run.log).as_posix()
     return (run and below(run.path, result.root)) or key.partition("#")[0] or "."

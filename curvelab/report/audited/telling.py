@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
-from curvelab.model.audit import AuditedRun, AuditResult, Departure, TrackedFinding
+from curvelab.model.audit import AuditedRun, AuditResult, Departure, TrackedFinding, Unread
 from curvelab.model.finding import SEVERITIES, Severity
 from curvelab.report import numerals, wording
 from curvelab.report.numerals import count, plural
 from curvelab.report.plain import clean
+from curvelab.report.sentences import unbroken
 
 NIGHT = (12 * 3600.0, 36 * 3600.0)  # seconds between two audits of which one speaks of "last night"
 LONG_NAME = 80
@@ -26,31 +29,38 @@ class Answer:
     severity: Severity | None
 
 
-def answer(result: AuditResult, only: Sequence[str] | None = None) -> Answer:
-    """The answer; `only` holds the fingerprints of the findings that this reader is told of (None: all)."""
+def answer(result: AuditResult, only: Sequence[str] | None = None, unread: bool = True) -> Answer:
+    """The answer.
+
+    only    the fingerprints of the findings and departures that this reader is told of (None: all)
+    unread  whether this reader is told of inputs that cannot be read
+    """
     told = to_tell(result, only)
-    worst = told[0].severity if told else None
     among_runs = plural(len(present(result)), "run")
     if not result.runs:
         return _empty(result)
     if result.accepted:
         there = plural(len(result.of("known", "new", "worse")), "finding")
         title = f"{there} in {among_runs} accepted as the state to start from"
-        return Answer(title, "From now on only what is new or becomes worse is told.", None)
+        return Answer(title, _sentences(("from now on only what is new or becomes worse is told", *_look(result))), None)
+    odd = unusual(result, new=True)
+    if only is not None:  # what is told late may be known by now
+        odd = [one for one in (*odd, *unusual(result, new=False)) if one.fingerprint in only]
+    lost = [error for error in result.errors if error.new] if unread else []
+    severities: list[Severity] = [*(one.severity for one in told), *(one.severity for one in odd), *(("warning",) if lost else ())]
+    worst = max(severities, key=SEVERITIES.index, default=None)
     if result.previous is None:
-        return _first(result, told, among(result.of("new", "worse", "known"), only), among_runs)
+        return _first(result, told, among(result.of("new", "worse", "known"), only), among_runs, worst)
     where = f"in {among_runs} {since(result)}"
+    besides = _besides(odd, lost)
     if told:
-        rest = (_fails(result), *_circumstances(result))
+        rest = (_fails(result), *besides, *_running(result), *_circumstances(result))
         return Answer(f"{_listed(_counted(told))} {where}", _sentences(rest), worst)
-    calm = not result.errors and not result.failing and not any(one.new for one in result.departures)
-    odd = len({one.run for one in result.departures if one.new and (only is None or one.fingerprint in only)})
-    lost = sum(error.new for error in result.errors)
-    news = [f"{plural(odd, 'run')} {_are(odd)} unlike those before"] if odd else []
-    news += [f"{plural(lost, 'input')} can no longer be read"] if lost else []
-    if news:
-        return Answer(f"No new finding {where}, but {' and '.join(news)}", _sentences(_circumstances(result)), "warning")
-    return Answer(f"Nothing new {where}", _sentences(("nothing to do today" if calm else "", *_circumstances(result))), None)
+    rest = (*_running(result), *_circumstances(result))
+    if besides:
+        return Answer(f"No new finding {where}, but {' and '.join(besides)}", _sentences((_fails(result), *rest)), worst)
+    calm = not result.errors and not result.failing
+    return Answer(f"Nothing new {where}", _sentences(("nothing to do today" if calm else _fails(result), *rest)), None)
 
 
 def to_tell(result: AuditResult, only: Sequence[str] | None = None) -> list[TrackedFinding]:
@@ -67,27 +77,35 @@ def _empty(result: AuditResult) -> Answer:
 
 
 def _first(
-    result: AuditResult, told: Sequence[TrackedFinding], found: Sequence[TrackedFinding], among_runs: str
+    result: AuditResult, told: Sequence[TrackedFinding], found: Sequence[TrackedFinding], among_runs: str, worst: Severity | None
 ) -> Answer:
     """The first audit has nothing to hold the runs against: everything is new, and that is no news."""
+    unread = len(result.errors)
+    lost = [f"{plural(unread, 'input')} could not be read"] if unread else []
+    rest = (*_besides(unusual(result, new=True), []), *_running(result), *_circumstances(result))
     if not found:
-        return Answer(f"First audit: nothing found in {among_runs}", _sentences(_circumstances(result)), None)
+        but = f", but {lost[0]}" if lost else ""
+        return Answer(f"First audit: nothing found in {among_runs}{but}", _sentences(rest), worst)
     critical = sum(one.severity == "critical" for one in found)
     title = f"First audit: {plural(len(found), 'finding')} in {among_runs}, {count(critical) if critical else 'none'} critical"
-    accept = "from the next audit on only what is new is told; --accept-current takes all of this as known at once"
-    return Answer(title, _sentences((accept, *_circumstances(result))), told[0].severity if told else None)
+    later = "" if result.rehearsed else "from the next audit on only what is new is told; "
+    accept = f"{later}--accept-current takes all of this as known at once"
+    return Answer(title, _sentences((accept, *rest, *lost)), worst if told or lost else None)
 
 
 def _counted(told: Sequence[TrackedFinding]) -> list[str]:
-    """ ["2 new critical findings", "1 new warning", "1 that became worse"]."""
+    """ ["2 new critical findings", "1 new warning", "1 that became worse", "1 told late"]."""
     new = Counter(one.severity for one in told if one.state == "new")
-    worse = [one for one in told if one.state != "new"]
+    worse = [one for one in told if one.state == "worse"]
+    late = len(told) - len(worse) - sum(new.values())
     parts = [plural(new[severity], f"new {_NOUNS[severity]}") for severity in reversed(SEVERITIES) if new[severity]]
     if worse:
         bad = sum(one.severity == "critical" for one in worse)
         critical = "" if not bad else " (critical)" if bad == len(worse) else f" ({count(bad)} critical)"
         noun = f"{count(len(worse))} that" if parts else plural(len(worse), "finding")
         parts.append(f"{noun} became worse{critical}")
+    if late:
+        parts.append(f"{count(late) if parts else plural(late, 'finding')} told late")
     return parts
 
 
@@ -96,20 +114,32 @@ def _fails(result: AuditResult) -> str:
     return f"{plural(number, 'finding')} {'fails' if number == 1 else 'fail'} the audit" if number else ""
 
 
-def _circumstances(result: AuditResult) -> list[str]:
-    """What else a reader must know at once, as half sentences."""
+def _besides(odd: Sequence[Departure], lost: Sequence[Unread]) -> list[str]:
+    """News beside the findings, as half sentences."""
+    runs = len({one.run for one in odd})
+    parts = [f"{plural(runs, 'run')} {_are(runs)} unlike those before"] if runs else []
+    return parts + ([f"{plural(len(lost), 'input')} can no longer be read"] if lost else [])
+
+
+def _running(result: AuditResult) -> list[str]:
     live = sum(run.live for run in present(result))
     provisional = len(aside(result)[0])
-    unusual = len({one.run for one in result.departures if one.new})
-    fixed, unread, gone = len(result.of("fixed")), len(result.errors), len(result.runs) - len(present(result))
-    parts = []
-    if live:
-        waiting = f", with {plural(provisional, 'provisional finding')}" if provisional else ""
-        parts.append(f"{plural(live, 'run')} {_are(live)} still training{waiting}")
-    parts += [f"{plural(fixed, 'finding')} {_are(fixed)} fixed"] if fixed else []
-    parts += [f"{plural(unusual, 'run')} {_are(unusual)} unlike those before"] if unusual else []
-    parts += [f"{plural(unread, 'input')} could not be read"] if unread else []
-    return parts + ([f"{plural(gone, 'run')} {_are(gone)} no longer there"] if gone else [])
+    waiting = f", with {plural(provisional, 'provisional finding')}" if provisional else ""
+    return [f"{plural(live, 'run')} {_are(live)} still training{waiting}"] if live else []
+
+
+def _circumstances(result: AuditResult) -> list[str]:
+    """What else a reader must know at once and is no news, as half sentences."""
+    fixed, gone = len(result.of("fixed")), len(result.runs) - len(present(result))
+    unread = sum(not error.new for error in result.errors)
+    parts = [f"{plural(fixed, 'finding')} {_are(fixed)} fixed"] if fixed else []
+    parts += [f"{plural(unread, 'input')} still cannot be read"] if unread else []
+    parts += [f"{plural(gone, 'run')} {_are(gone)} no longer there"] if gone else []
+    return [*parts, *_look(result)]
+
+
+def _look(result: AuditResult) -> list[str]:
+    return ["this was only a look: the next audit tells the same"] if result.rehearsed else []
 
 
 def _are(number: int) -> str:
@@ -172,24 +202,70 @@ def name_of(finding: TrackedFinding | Departure, known: dict[str, str]) -> str:
 
 
 def place(finding: TrackedFinding) -> str:
-    """ "since step 1,200", or "at step 1,200" for what happened once."""
+    """ "since step 1,200", or "at step 1,200" for what happened once; empty for what has no step, such as a log that is lost."""
+    if not finding.metric and not finding.end_step:
+        return ""
     return f"{'at' if finding.end_step == finding.start_step else 'since'} step {count(finding.start_step)}"
 
 
 def title(finding: TrackedFinding) -> str:
     """ "Divergence since step 1,200"."""
-    return f"{wording.title_of(finding.pattern)} {place(finding)}"
+    return f"{wording.title_of(finding.pattern)} {place(finding)}".rstrip()
 
 
 def history(finding: TrackedFinding) -> str:
-    """ "new", "worse, was warning", with "provisional" for a run that is still training."""
-    was = f", was {clean(finding.was, 60)}" if finding.state == "worse" and finding.was else ""
-    return f"{finding.state}{was}{', provisional' if finding.provisional else ''}"
+    """ "new", "worse, was warning", "worse: 60 % beyond its threshold, was 27 % when last told", "new, provisional"."""
+    return f"{finding.state}{_since_when(finding)}{', provisional' if finding.provisional else ''}"
+
+
+def _since_when(finding: TrackedFinding) -> str:
+    if finding.state == "new" and finding.muted_until:
+        return f": {ended_mute(finding)}"
+    if finding.state != "worse" or not finding.was:
+        return ""
+    if finding.excess is None or finding.was_excess is None or not math.isfinite(finding.excess):
+        return f", was {unbroken(clean(finding.was, 60))}"
+    now, before = (f"{100 * excess:,.0f}{numerals.PERCENT}" for excess in (finding.excess, finding.was_excess))
+    return f": {now} beyond its threshold, was {before} when last told"
+
+
+def ended_mute(one: TrackedFinding | Departure) -> str:
+    """ "its mute until 2026-11-21 (bad shard) has ended", for what is new again by that."""
+    why = f" ({clean(one.mute_reason, 120)})" if one.mute_reason else ""
+    return f"its mute until {clean(one.muted_until, 40)}{why} has ended"
+
+
+def departure(one: Departure) -> str:
+    """The sentence of a departure, and why it is told again."""
+    back = f" New again: {ended_mute(one)}." if one.state == "new" and one.muted_until else ""
+    return f"{wording.sentence(one.sentence)}{back}"
 
 
 def unusual(result: AuditResult, new: bool) -> list[Departure]:
-    """Departures that are new tonight or were there before, the largest first."""
-    return sorted((one for one in result.departures if one.new == new), key=lambda one: (-abs(one.share), one.run, one.what))
+    """Departures that are new tonight or were known before, the largest first; those that are muted stand elsewhere."""
+    there = (one for one in result.departures if one.state != "muted" and one.new == new)
+    return sorted(there, key=lambda one: (-abs(one.share), one.run, one.what))
+
+
+def muted_departures(result: AuditResult) -> list[Departure]:
+    """Departures that nobody wants to be told of."""
+    return sorted((one for one in result.departures if one.state == "muted"), key=lambda one: (one.run, one.what))
+
+
+def unread(result: AuditResult) -> tuple[list[Unread], list[Unread]]:
+    """Inputs that could not be read: (news, those that could not be read before either)."""
+    return [error for error in result.errors if error.new], [error for error in result.errors if not error.new]
+
+
+def last_read(result: AuditResult) -> dict[str, float]:
+    """Run key -> when it was read last, of the runs that could not be read tonight, as far as that is known."""
+    read = {one.run: one.last_seen for one in result.findings}
+    lost = {error.path for error in result.errors if error.new}
+    before = {}
+    if result.previous is not None:
+        fresh = (run for run in result.runs if run.path in lost or str(PurePath(result.root, run.log or run.key)) in lost)
+        before = {run.key: result.previous for run in fresh}
+    return {run.key: when for run in result.runs if run.unread and (when := before.get(run.key, read.get(run.key))) is not None}
 
 
 def tally(result: AuditResult) -> list[tuple[str, int, str]]:
@@ -205,5 +281,6 @@ def tally(result: AuditResult) -> list[tuple[str, int, str]]:
         ("fixed", len(result.of("fixed")), "state=fixed"),
         ("known", len(result.of("known")), "state=known"),
         ("muted", len(result.of("muted")), "state=muted"),
+        ("unlike the runs before", len({one.run for one in result.departures if one.state != "muted"}), "state=unusual"),
         ("looked at tonight", result.diagnosed, ""),
     ]

@@ -10,7 +10,7 @@ from rich.console import Console
 from curvelab.model.audit import AuditResult, TrackedFinding
 from curvelab.report import wording
 from curvelab.report.audited import telling
-from curvelab.report.numerals import count
+from curvelab.report.numerals import count, plural
 from curvelab.report.plain import clean
 from curvelab.report.printer import Printer
 from curvelab.report.text import STYLES
@@ -43,13 +43,16 @@ def show(result: AuditResult, console: Console) -> None:
         _title("Unlike the runs before", printer)
         for departure in unusual[:departures]:
             name = telling.name_of(departure, names)
-            printer.line((f"{name}: ", "bold"), wording.sentence(departure.sentence), indent=2, most=2)
+            printer.line((f"{name}: ", "bold"), telling.departure(departure), indent=2, most=2)
         _more(len(unusual) - departures, printer)
-    if result.errors:
+    lost, before = telling.unread(result)
+    if lost:
         _title("Could not be read", printer)
-        for unread in result.errors[:inputs]:
-            printer.line(f"{clean(unread.path, 120)}: {clean(unread.message, 200)}", indent=2, most=2)
-        _more(len(result.errors) - inputs, printer)
+        for error in lost[:inputs]:
+            printer.line(f"{clean(error.path, 120)}: {clean(error.message, 200)}", indent=2, most=2)
+        _more(len(lost) - inputs, printer)
+        if before:
+            printer.line((f"and {plural(len(before), 'input')} that could not be read before either", "dim"), indent=2)
     _counts(result, printer)
 
 

@@ -21,15 +21,16 @@ if (table) {
   const test = () => {
     const wanted = named.q.value.toLowerCase().split(/\s+/).filter(Boolean);
     const state = chosen("state"), severity = chosen("severity"), pattern = chosen("pattern"), run = chosen("run");
-    const project = chosen("project"), rule = chosen("rule");
+    const project = chosen("project"), rule = chosen("rule"), folder = chosen("folder");
     const fits = mark => (pattern === null || mark.slice(0, -2) === pattern) && (severity === null || mark.slice(-1) === severity[0])
-      && (state === null || state.includes(mark.slice(-2, -1)));
+      && (state === null || state === "u" || state.includes(mark.slice(-2, -1)));
     return row => {
       const data = row.dataset, marks = data.f ? data.f.split(" ") : [];
-      if (run !== null && data.s !== run || project !== null && data.p !== project || rule !== null && data.r !== rule) { return false; }
+      if (run !== null && data.s !== run || project !== null && data.p !== project || rule !== null && data.r !== rule
+        || folder !== null && data.d !== folder || state === "u" && data.u === undefined) { return false; }
       if (state === "none") {
         if (marks.length || severity !== null || pattern !== null && data.v !== pattern) { return false; }
-      } else if (state !== null || severity !== null) {
+      } else if (state !== null && state !== "u" || severity !== null) {
         // A verdict without a finding of its own, such as healthy: any finding of the run may be in the chosen state.
         const byVerdict = pattern !== null && data.v === pattern && !marks.some(mark => mark.slice(0, -2) === pattern);
         if (!marks.some(mark => fits(byVerdict ? pattern + mark.slice(-2) : mark))) { return false; }
@@ -65,8 +66,17 @@ if (table) {
     const hash = view.toString();
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   };
+  // A link to a run that has no report: its row, wherever it is in the table.
+  const reveal = () => {
+    const row = rows.find(one => one.id && `#${one.id}` === location.hash);
+    if (!row) { return; }
+    fields.forEach(one => { one.value = ""; });
+    show();
+    row.classList.remove("beyond");
+    row.scrollIntoView({block: "center"});
+  };
   const read = () => {
-    if (location.hash && !location.hash.includes("=")) { return; }
+    if (location.hash && !location.hash.includes("=")) { reveal(); return; }
     const view = new URLSearchParams(location.hash.slice(1));
     fields.forEach(one => {
       const wanted = view.get(one.name) || "";
