@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curvelab.commands.inputs import Config, Metric, output_file
+from curvelab.commands.inputs import Config, GpuPrice, Gpus, Ignore, Metric, Select, Threshold, output_file
 from curvelab.commands.pages import is_page, write_file
 from curvelab.commands.terminal import NOTHING_READABLE, exit_code, json_text, print_result, say
 from curvelab.model.errors import UnreadableError, UsageError
@@ -67,14 +67,12 @@ def audit(
     live_minutes: Annotated[
         float | None, typer.Option(metavar="N", help="A run without news for as long is over (default 60).")
     ] = None,
-    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these only.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable.")
-    ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    set_: Threshold = None,
     metric: Metric = None,
-    gpus: Annotated[int | None, typer.Option(metavar="N", help="GPUs of each run; wins over the logs.")] = None,
-    gpu_price: Annotated[float | None, typer.Option(metavar="X", help="Price of one GPU for an hour.")] = None,
+    gpus: Gpus = None,
+    gpu_price: GpuPrice = None,
     config: Config = None,
 ) -> None:
     """All runs of a project: what is new since the last audit, in a page that a team keeps open."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curvelab.commands.inputs import Config, Metric, output_file
+from curvelab.commands.inputs import Config, Ignore, Metric, Select, Threshold, output_file
 from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
 from curvelab.model.errors import UnreadableError, UsageError, did_you_mean
 from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, one_of, settle, thresholds_in
@@ -26,12 +26,9 @@ def bench(
     format_: Annotated[str, typer.Option("--format", metavar="text|json|md", help="How to print it.")] = "text",
     output: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
     misses: Annotated[bool, typer.Option("--misses", help="List every label that a finding contradicts.")] = False,
-    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Score these only.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not score these.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable."),
-    ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    set_: Threshold = None,
     metric: Metric = None,
     config: Config = None,
 ) -> None:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_runs
+from curvelab.commands.inputs import (
+    Config,
+    GpuPrice,
+    Gpus,
+    Ignore,
+    Metric,
+    Paths,
+    Select,
+    Threshold,
+    output_file,
+    read_runs,
+)
 from curvelab.commands.pages import is_page, write_file
 from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
 from curvelab.model.errors import UsageError
@@ -59,14 +70,12 @@ def compare(
         str | None,
         typer.Option(metavar="never|info|warning|critical|regression", help="Exit 1 for such findings, or for a run worse than the baseline."),
     ] = None,
-    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these only.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable.")
-    ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    set_: Threshold = None,
     metric: Metric = None,
-    gpus: Annotated[int | None, typer.Option(metavar="N", help="GPUs of each run; wins over the logs.")] = None,
-    gpu_price: Annotated[float | None, typer.Option(metavar="X", help="Price of one GPU for an hour.")] = None,
+    gpus: Gpus = None,
+    gpu_price: GpuPrice = None,
     config: Config = None,
 ) -> None:
     """Several runs in one report: which is better, is it real, what changed, where did they part."""

@@ -25,6 +25,14 @@ Config = Annotated[
         "--config", metavar="FILE", help="Settings file (default: curvelab.toml, or pyproject's [tool.curvelab])."
     ),
 ]
+Select = Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these only.")]
+Ignore = Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these.")]
+Threshold = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable."),
+]
+Gpus = Annotated[int | None, typer.Option(metavar="N", help="GPUs of each run; wins over the logs.")]
+GpuPrice = Annotated[float | None, typer.Option(metavar="X", help="Price of one GPU for an hour.")]
 Metric = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=CANONICAL", help="Read NAME as a canonical metric: valid_mse=eval/loss. Repeatable."),

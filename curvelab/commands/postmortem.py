@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curvelab.commands.inputs import Config, Metric, Paths, output_file, read_runs
+from curvelab.commands.inputs import (
+    Config,
+    GpuPrice,
+    Gpus,
+    Ignore,
+    Metric,
+    Paths,
+    Select,
+    Threshold,
+    output_file,
+    read_runs,
+)
 from curvelab.commands.pages import page_target, write_file, write_pages
 from curvelab.commands.plots import plot_formats, write_plots
 from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
@@ -39,15 +50,12 @@ def postmortem(
         str | None,
         typer.Option(metavar="never|info|warning|critical", help="Exit 1 for findings at or above it (default never)."),
     ] = None,
-    select: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Look for these only.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="PATTERN,...", help="Do not look for these.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATTERN.THRESHOLD=VALUE", help="Change a threshold. Repeatable."),
-    ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    set_: Threshold = None,
     metric: Metric = None,
-    gpus: Annotated[int | None, typer.Option(metavar="N", help="GPUs of the run; wins over the log.")] = None,
-    gpu_price: Annotated[float | None, typer.Option(metavar="X", help="Price of one GPU for an hour.")] = None,
+    gpus: Gpus = None,
+    gpu_price: GpuPrice = None,
     patience: Annotated[
         int | None, typer.Option(metavar="N", help="Evals without gain that stop a run early (default 3).")
     ] = None,
