@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from curvelab.auditing import delivery
 from curvelab.auditing.delivery import TELLING, UNDELIVERED, read_missed, told
 from curvelab.auditing.night import Night, Tick
 from curvelab.auditing.policies import Policy
@@ -16,7 +17,7 @@ from curvelab.model.audit import AuditResult
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.strict_json import encoded
 
-__all__ = ["DATABASE", "Request", "audit", "audited", "cores", "delivered", "missed"]
+__all__ = ["DATABASE", "Request", "audit", "audited", "cores", "delivered", "given_up", "missed"]
 
 DATABASE = "curvelab.db"
 
@@ -101,6 +102,13 @@ def delivered(request: Request, result: AuditResult, left: Mapping[str, Sequence
         history.remember(_project(request), TELLING, lambda before: told(before, result.started, names))
         if left is not None:
             history.remember(_project(request), UNDELIVERED, lambda before: encoded(dict(left)).decode())
+
+
+def given_up(request: Request, result: AuditResult) -> None:
+    """Write down that nobody was told of a result, since its page could not be written: the next audit tells it."""
+    if not result.rehearsed:
+        with History.open(request.history) as history:
+            history.remember(_project(request), TELLING, lambda before: delivery.given_up(before, result.started))
 
 
 def _project(request: Request) -> str:

@@ -43,6 +43,12 @@ def told(memo: str | None, settled: float, fingerprints: Iterable[str]) -> str:
     return encoded(msgspec.to_builtins([one for one in left if one.fingerprints and one.settled != settled])).decode()
 
 
+def given_up(memo: str | None, settled: float) -> str:
+    """The memo when an audit knows that it could not tell: the next one need not wait."""
+    left = [msgspec.structs.replace(one, settled=0.0) if one.settled == settled else one for one in _read(memo)]
+    return encoded(msgspec.to_builtins(left)).decode()
+
+
 def _read(memo: str | None) -> list[Telling]:
     try:
         return [] if memo is None else msgspec.json.decode(memo, type=list[Telling])

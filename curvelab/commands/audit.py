@@ -94,6 +94,7 @@ def audit(
     place = _Place(settings, output)
     request = _request(folder, settings, asked, place, accept_current, look)
     _ping(asked.ping, None)
+    result = None
     try:
         result = _audited(request, place)
         _write(result, place, asked.link)
@@ -103,6 +104,10 @@ def audit(
         _tell_github(result, asked.link, github)
     except BaseException:
         _ping(asked.ping, False)
+        if result is not None:
+            from curvelab.nightly import given_up
+
+            given_up(request, result)
         raise
     readable, unreadable = _readable(result), len(result.errors)
     code = exit_code(readable, 0 if allow_unreadable and readable else unreadable, bool(result.failing))

@@ -317,3 +317,20 @@ def test_no_folder_as_json(call):
     answer = call("audit", "absent", "--format", "json")
     assert answer.code == 4
     assert [error["path"] for error in answer.json()["errors"]] == ["absent"]
+
+
+def test_what_could_not_be_written_is_told_by_the_next_audit(call, project, tmp_path):
+    (tmp_path / "file").write_text("")
+    failed = call("audit", "outputs", "--json", "file/x.json")
+    assert failed.code == 2
+    assert "(new)" in call("audit", "outputs").out
+    assert "(new)" not in call("audit", "outputs").out
+
+
+def test_a_project_of_which_nothing_can_be_read_any_more(call, project):
+    call("audit", "outputs")
+    for name in ("good", "over"):
+        (project / name / "trainer_state.json").write_text(LFS)
+    for _ in range(2):
+        answer = call("audit", "outputs")
+        assert (answer.code, "No run could be read" in answer.out) == (4, True)

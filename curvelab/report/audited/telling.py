@@ -37,7 +37,7 @@ def answer(result: AuditResult, only: Sequence[str] | None = None, unread: bool 
     """
     told = to_tell(result, only)
     among_runs = plural(len(present(result)), "run")
-    if not result.runs:
+    if not any(run.seen != "gone" and not run.unread for run in result.runs):
         return _empty(result)
     if result.accepted:
         there = plural(len(result.of("known", "new", "worse")), "finding")
