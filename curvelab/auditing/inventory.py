@@ -32,16 +32,19 @@ from curvelab.surroundings import Whereabouts, whereabouts
 FILES = 25  # files of one task
 BYTES = 64 * 1024**2  # of one task
 
+KILLED = "the process that read it was killed (out of memory?); skipped"
+
 Tick = Callable[[int, int], None]
 
 
 @dataclass
 class Inventory:
-    """The runs of a project as jobs, and what could not be read."""
+    """The runs of a project as jobs, and what could not be read; `passing`: some of it may be readable the next time."""
 
     jobs: list[Job] = field(default_factory=list)
     errors: list[Unread] = field(default_factory=list)
     remarks: list[Note] = field(default_factory=list)
+    passing: bool = False
 
 
 def take(
@@ -91,6 +94,7 @@ def _sketched(
         for path, result in results:
             if isinstance(result, Unread):
                 inventory.errors.append(result)
+                inventory.passing |= result.message == KILLED
             else:
                 by_path[path] = result
         done += len(results)
@@ -104,8 +108,7 @@ def _read(items: Sequence[tuple[Path, str]], named: frozenset[str]) -> list[tupl
 
 
 def _killed(item: tuple[Path, str]) -> list[tuple[Path, tuple[Sketch, ...] | Unread]]:
-    text = "the process that read it was killed (out of memory?); skipped"
-    return [(item[0], Unread(path=str(item[0]), message=text))]
+    return [(item[0], Unread(path=str(item[0]), message=KILLED))]
 
 
 def _job(

@@ -90,6 +90,7 @@ class Night:
             tree = msgspec.structs.replace(last, errors=_with_news(last.errors, last))
         else:
             inventory = self._inventory(marks, causes)
+            self.passing |= inventory.passing
             moved = moved_runs(inventory.jobs, self.stored, self.request.root)
             present, fresh, errors = self._judged(inventory, moved)
             gone, unread = self._absent(present, moved)

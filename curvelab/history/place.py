@@ -15,7 +15,7 @@ DEFAULT = Path("reports/audit/curvelab.db")
 SERVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 MASK = "***"
 _TAKES = "takes the path of a file, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
-_MISTYPED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,3}[^/]*@|[A-Za-z][A-Za-z0-9+.-]+:/")
+_MISTYPED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:?/{1,3}[^/]*@|[A-Za-z][A-Za-z0-9+.-]+:/|.*\bpassword=")
 _SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)
 
 

@@ -12,7 +12,7 @@ import pytest
 from auditing.projects import DAY, NOW, broken, healthy, overfitted, put, unfinished
 
 from curvelab import nightly
-from curvelab.auditing import night
+from curvelab.auditing import inventory, night
 from curvelab.auditing.policies import Policy, Rule
 from curvelab.ingest import gather
 from curvelab.model.audit import AuditResult, Unread
@@ -409,6 +409,20 @@ def test_what_went_wrong_in_passing_is_tried_again(tmp_path, project, request_fo
         assert len(audited(request_for()).errors) == 1
     second = audited(request_for(1))
     assert (second.errors, second.diagnosed) == ((), 1)
+
+
+def test_a_log_whose_reader_was_killed_is_tried_again(project, request_for, monkeypatch):
+    real = inventory.sketch_files
+
+    def killed(files, named):
+        died = Unread(path="x", message=inventory.KILLED)
+        return [died if path.parent.name == "nan" else one for (path, _), one in zip(files, real(files, named), strict=True)]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inventory, "sketch_files", killed)
+        assert len(audited(request_for()).runs) == 2
+    second = audited(request_for(1))
+    assert (len(second.runs), second.errors) == (3, ())
 
 
 def test_names_that_are_no_utf8(project, request_for):

@@ -302,6 +302,7 @@ def test_files_besides_the_page(call, project, tmp_path):
         'history = ["postgresql://u:SECRET@h/d"]',
         'history = "postgresql:/u:SECRET@h/d"',
         'history = "postgres//u:SECRET@h/d"',
+        'history = "host=127.0.0.1 password=SECRET"',
         '[[audit.rules]]\nruns = "a"\nnotify = [["slack://SECRET"]]',
     ],
 )
