@@ -20,7 +20,7 @@ import msgspec
 from curvelab.matching import matched
 from curvelab.model.audit import FoundTonight, TrackedFinding, TrackedState
 from curvelab.model.finding import SEVERITIES, Severity
-from curvelab.model.tracking import Mute, Tonight
+from curvelab.model.tracking import LOG_CHANGED, LOST, Mute, Tonight
 
 FARTHER = 2.0  # times the told excess, and
 FARTHER_BY = 0.25  # of the threshold more: then a finding is worse at the same severity; judgement
@@ -198,13 +198,25 @@ def _not_found(
     """The state of a finding that tonight does not name: gone only where it was looked for."""
     if one.fixed is not None:
         return Followed(_replaced(one, run=tonight.key, run_name=tonight.name), None, False)
-    if not tonight.renewed or tonight.checked.get(one.found.pattern) not in LOOKED:
+    if not tonight.renewed or not _settles(one, tonight):
         return _found(one, one.found, tonight, mutes, ended, now, one.last_seen, accept)
     fixed = _replaced(
         one, run=tonight.key, run_name=tonight.name, state="fixed", was=tonight.renewed, fixed=now,
         told=None, told_severity=None, told_excess=None,
     )  # fmt: skip
     return Followed(fixed, _listed(fixed, tonight.page, None), False)
+
+
+def _settles(one: Stored, tonight: Tonight) -> bool:
+    """Whether tonight has an answer to a finding that it does not name.
+
+    Its pattern could look; or it could not, but that is because the log goes on otherwise now: "ends at step 400" says
+    nothing of a log that has come to 900. A log of which nothing is left answers nothing.
+    """
+    status = tonight.checked.get(one.found.pattern)
+    if status == "not-applicable":
+        return tonight.renewed == LOG_CHANGED and all(found.pattern != LOST for found in tonight.findings)
+    return status in LOOKED
 
 
 def _holding(mutes: Iterable[Mute], tonight: Tonight, now: float) -> list[Mute]:

@@ -132,7 +132,7 @@ def test_worse_in_a_live_run_waits_too():
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [("clear", "fixed"), ("found", "fixed"), ("not-applicable", "known"), ("failed", "known"), (None, "known")],
+    [("clear", "fixed"), ("found", "fixed"), ("not-applicable", "fixed"), ("failed", "known"), (None, "known")],
 )
 def test_fixed_where_it_was_looked_for(status, state):
     night = Nights()
@@ -142,6 +142,13 @@ def test_fixed_where_it_was_looked_for(status, state):
     assert night.listed[0].was == (CHANGED if state == "fixed" else "")
     assert night.listed[0].last_seen == NOW + DAY
     assert night.told == []
+
+
+def test_a_pattern_that_cannot_look_answers_only_for_a_log_that_has_changed():
+    night = Nights()
+    night(found())
+    assert night(checked={"spikes": "not-applicable"}, renewed="curvelab has changed") == ["known"]
+    assert sorted(night(found(pattern="log-lost"), checked={"spikes": "not-applicable"})) == ["known", "new"]
 
 
 def test_fixed_is_listed_once_and_new_when_it_is_back():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from curvelab.model.audit import FoundTonight, RunRecord
-
-LOST = "log-lost"
+from curvelab.model.tracking import LOST
 
 
 def lost(record: RunRecord) -> Iterator[FoundTonight]:

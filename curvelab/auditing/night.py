@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from curvelab.auditing.delivery import TELLING, noted, untold
 from curvelab.auditing.editions import edition
 from curvelab.auditing.engine import in_parallel, parts
 from curvelab.auditing.inventory import Inventory, take
-from curvelab.auditing.losses import LOST, lost
+from curvelab.auditing.losses import lost
 from curvelab.auditing.marks import Marks, digest, marks_below
 from curvelab.auditing.policies import Rule, counts
 from curvelab.auditing.request import Request
@@ -26,6 +26,7 @@ from curvelab.history import History, Settled, Tonight
 from curvelab.model.audit import AuditedRun, AuditResult, Departure, RunRecord, TrackedFinding, Unread
 from curvelab.model.note import Note
 from curvelab.model.strict_json import encoded
+from curvelab.model.tracking import LOG_CHANGED, LOST
 
 PAGES = "runs"  # folder of the runs' own reports, beside the audit's page
 RUNS = 25  # of one task
@@ -93,7 +94,7 @@ class Night:
             self.passing |= inventory.passing
             moved = moved_runs(inventory.jobs, self.stored, self.request.root)
             present, fresh, errors = self._judged(inventory, moved)
-            gone, unread = self._absent(present, moved)
+            gone, unread = self._absent(present, moved, {file for job in inventory.jobs for file in job.files})
             tree = msgspec.structs.replace(
                 tree,
                 marks="" if self.passing else tree.marks,
@@ -203,12 +204,15 @@ class Night:
         return before.causes.get("log") != now.causes.get("log") and now.run.key not in self.same
 
     def _absent(
-        self, present: Mapping[str, RunRecord], moved: Mapping[str, str]
+        self, present: Mapping[str, RunRecord], moved: Mapping[str, str], read: Collection[str]
     ) -> tuple[list[RunRecord], dict[str, RunRecord]]:
-        """(runs whose files are no longer there, those that merely could not be read tonight)."""
+        """(runs whose files are no longer there or are part of other runs, those that merely could not be read tonight).
+
+        read   the log files of all runs that are there
+        """
         taken = {*present, *moved.values()}
         left = [record for record in self._present() if record.run.key not in taken]
-        unread = {r.run.key: r for r in left if any((self.request.root / file).exists() for file in r.files)}
+        unread = {r.run.key: r for r in left if any(f not in read and (self.request.root / f).exists() for f in r.files)}
         return [record for record in left if record.run.key not in unread], unread
 
     def _unusual(self, present: Mapping[str, RunRecord]) -> dict[str, list[Departure]]:
@@ -259,7 +263,7 @@ class Night:
         """Why what is known of a run may differ from what was known: the reason that is told where a finding is gone."""
         before = self.stored.get(moved.get(record.run.key, record.run.key))
         if before is not None and self._changed(before, record):
-            return "its log has changed"
+            return LOG_CHANGED
         if before is not None:
             for cause, why in _WHY.items():
                 if before.causes.get(cause) != record.causes.get(cause):

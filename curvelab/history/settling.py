@@ -15,14 +15,14 @@ from curvelab.history.rows import STATES, causes_of, finding_row, stored_of
 from curvelab.history.tables import digest
 from curvelab.history.writing import upsert
 from curvelab.model.audit import TrackedFinding
-from curvelab.model.tracking import Mute, Settled, Tonight
+from curvelab.model.tracking import LOG_CHANGED, Mute, Settled, Tonight
 from curvelab.states import Followed, Stored, followed, in_order, unread
 
 Wanted = Callable[[TrackedFinding], tuple[bool, bool]]
 
 # Part of a signature that differs -> why a run was looked at again, when the audit that did so was killed before it told.
 RENEWED = {
-    "log": "its log has changed",
+    "log": LOG_CHANGED,
     "curvelab": "curvelab has changed",
     "settings": "the settings have changed",
 }

@@ -10,6 +10,9 @@ import msgspec
 
 from curvelab.model.audit import FoundTonight, TrackedFinding
 
+LOG_CHANGED = "its log has changed"  # why a run was looked at again, see Tonight.renewed
+LOST = "log-lost"  # a finding of the audit itself: nothing is left of a log
+
 
 class Tonight(msgspec.Struct, frozen=True, kw_only=True):
     """One run as tonight's audit sees it.

@@ -425,6 +425,20 @@ def test_a_log_whose_reader_was_killed_is_tried_again(project, request_for, monk
     assert (len(second.runs), second.errors) == (3, ())
 
 
+def test_a_run_whose_files_are_part_of_another_is_gone(tmp_path):
+    """A checkpoint alone, and then the trainer's own state above it from another training: one run, and no ghost of the other."""
+    root = tmp_path / "project"
+    put(root, "a/one", overfitted(2))
+    put(root, "b/two", healthy(3))
+    audited(Request(root=root, history=tmp_path / "h.db", now=NOW))
+    (root / "a" / "one" / "trainer_state.json").write_bytes((root / "b" / "two" / "trainer_state.json").read_bytes())
+    shutil.rmtree(root / "b")
+    second = audited(Request(root=root, history=tmp_path / "h.db", now=NOW + DAY))
+    fresh = audited(Request(root=root, history=tmp_path / "fresh.db", now=NOW + DAY))
+    assert {run.key for run in second.runs if run.seen != "gone"} == {run.key for run in fresh.runs}
+    assert not any(run.unread for run in second.runs)
+
+
 def test_names_that_are_no_utf8(project, request_for):
     folder = os.fsdecode(os.fsencode(project) + b"/bad\xff")
     put(Path(folder).parent, Path(folder).name, broken(4))
