@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curvelab.commands.inputs import Config, GpuPrice, Gpus, Ignore, Metric, Select, Threshold, output_file
-from curvelab.commands.pages import is_page, write_file
-from curvelab.commands.terminal import NOTHING_READABLE, exit_code, json_text, print_result, say
+from curvelab.commands.pages import is_page, put_text, write_file
+from curvelab.commands.terminal import NOTHING_READABLE, exit_code, json_text, print_result, say, terminal_text
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, settle, thresholds_in
 
@@ -165,7 +165,7 @@ def _audited(request: Request, place: _Place) -> AuditResult:
             result = audited(request, tick)
     except UnreadableError as why:
         if place.format == "json":  # only the JSON has a place for it
-            _deliver(json_text(_nothing(why)), place)
+            put_text(json_text(_nothing(why)), place.file)
         raise
     for error in result.errors:
         say(f"{error.path}: {error.message}")
@@ -208,7 +208,7 @@ def _nothing(error: UnreadableError) -> dict[str, Any]:
 def _write(result: AuditResult, place: _Place, link: str) -> None:
     """The result in the format that was asked for. Who only looks gets the text in the place of pages."""
     if place.format != "html":
-        _deliver({"json": _json, "text": _text, "md": _markdown}[place.format](result, link, place.file is None), place)
+        put_text({"json": _json, "text": _text, "md": _markdown}[place.format](result, link, place.file is None), place.file)
         return
     if result.rehearsed:
         print_result(_text(result, link, True))
@@ -217,13 +217,6 @@ def _write(result: AuditResult, place: _Place, link: str) -> None:
 
     write_file(place.folder / PAGE, page(result))
     print_result(f"{_text(result, link, True)}-> {place.folder / PAGE}")
-
-
-def _deliver(text: str, place: _Place) -> None:
-    if place.file is None:
-        print_result(text)
-    else:
-        write_file(place.file, text)
 
 
 def _write_besides(result: AuditResult, link: str, files: dict[str, Path | None], github: bool | None) -> None:
@@ -250,18 +243,9 @@ def _json(result: AuditResult, link: str, to_stdout: bool) -> str:
 
 
 def _text(result: AuditResult, link: str, to_stdout: bool) -> str:
-    import shutil
-
     from curvelab.report.audited.text import plain, show
 
-    if to_stdout and sys.stdout.isatty():
-        from rich.console import Console
-
-        console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-        with console.capture() as captured:
-            show(result, console)
-        return captured.get()
-    return plain(result, shutil.get_terminal_size((PIPED_WIDTH, 40)).columns if "COLUMNS" in os.environ else PIPED_WIDTH)
+    return terminal_text(lambda console: show(result, console), lambda width: plain(result, width), to_stdout, PIPED_WIDTH)
 
 
 def _markdown(result: AuditResult, link: str, to_stdout: bool) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +20,8 @@ from curvelab.commands.inputs import (
     output_file,
     read_runs,
 )
-from curvelab.commands.pages import is_page, write_file
-from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
+from curvelab.commands.pages import is_page, put_text, write_file
+from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say, severe, terminal_text
 from curvelab.model.errors import UsageError
 from curvelab.user_settings import (
     UserSettings,
@@ -99,7 +97,7 @@ def compare(
         raise typer.Exit(exit_code(len(gathered.runs), max(1, len(gathered.errors))))
     comparison = _compared(gathered, settings)
     _deliver(comparison, settings, place, gathered)
-    failing = (regression and _regressed(comparison)) or _fails(comparison, settings.fail_on)
+    failing = (regression and _regressed(comparison)) or severe((finding for one in comparison.runs for finding in one.findings), settings.fail_on)
     raise typer.Exit(exit_code(len(gathered.runs), len(gathered.errors), failing))
 
 
@@ -150,14 +148,10 @@ def _deliver(comparison: Comparison, settings: UserSettings, place: Path | None,
         assert place is not None
         with progress("drawing"):
             write_file(place, page(comparison))
-        print_result(f"{_text(comparison, to_terminal=True)}-> {place}")
+        print_result(f"{_text(comparison, to_stdout=True)}-> {place}")
         return
     written = {"json": lambda: _json(comparison, gathered), "text": lambda: _text(comparison, place is None), "md": lambda: _markdown(comparison)}
-    text = written[settings.format]()
-    if place is None:
-        print_result(text)
-    else:
-        write_file(place, text)
+    put_text(written[settings.format](), place)
 
 
 def _json(comparison: Comparison, gathered: Gathered) -> str:
@@ -168,20 +162,10 @@ def _errors(gathered: Gathered) -> list[dict[str, str]]:
     return [{"path": error.path, "message": error.message} for error in gathered.errors]
 
 
-def _text(comparison: Comparison, to_terminal: bool) -> str:
-    """The text in the terminal's width where it goes to one."""
-    if to_terminal and sys.stdout.isatty():
-        from rich.console import Console
+def _text(comparison: Comparison, to_stdout: bool) -> str:
+    from curvelab.report.compared.text import plain, show
 
-        from curvelab.report.compared.text import show
-
-        console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-        with console.capture() as captured:
-            show(comparison, console)
-        return captured.get()
-    from curvelab.report.compared.text import plain
-
-    return plain(comparison, shutil.get_terminal_size((PIPED_WIDTH, 40)).columns if "COLUMNS" in os.environ else PIPED_WIDTH)
+    return terminal_text(lambda console: show(comparison, console), lambda width: plain(comparison, width), to_stdout, PIPED_WIDTH)
 
 
 def _markdown(comparison: Comparison) -> str:
@@ -197,8 +181,7 @@ def _deliver_nothing(settings: UserSettings, place: Path | None, gathered: Gathe
         from curvelab.model.result import SCHEMA
 
         empty = {"schema": SCHEMA, "curvelab": __version__, "runs": [], "errors": _errors(gathered), "comparison": None}
-        text = json_text(empty)
-        print_result(text) if place is None else write_file(place, text)
+        put_text(json_text(empty), place)
 
 
 def _regressed(comparison: Comparison) -> bool:
@@ -217,11 +200,3 @@ def _regressed(comparison: Comparison) -> bool:
         say(f"curvelab: --fail-on regression: {len(unknown)} of {len(held.standings)} cannot be judged ({', '.join(unknown[:4])})")
     return bool(held.regressed)
 
-
-def _fails(comparison: Comparison, fail_on: str) -> bool:
-    from curvelab.model.finding import SEVERITIES
-
-    if fail_on == "never":
-        return False
-    failing = SEVERITIES[[*SEVERITIES].index(fail_on) :]  # type: ignore[arg-type]
-    return any(finding.severity in failing for one in comparison.runs for finding in one.findings)

@@ -41,6 +41,14 @@ def write_file(path: Path, content: str | bytes) -> None:
         raise UsageError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from None
 
 
+def put_text(text: str, file: Path | None) -> None:
+    """Put a text into a file, or on stdout where there is none. Raises UsageError where that cannot be."""
+    if file is None:
+        print_result(text)
+    else:
+        write_file(file, text)
+
+
 def write_pages(diagnoses: Sequence[Diagnosis], target: Path) -> None:
     """A page for each run, an index when there are several, and a summary on the terminal."""
     from curvelab.report.page import index, page

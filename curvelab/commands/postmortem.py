@@ -22,9 +22,9 @@ from curvelab.commands.inputs import (
     output_file,
     read_runs,
 )
-from curvelab.commands.pages import page_target, write_file, write_pages
+from curvelab.commands.pages import page_target, put_text, write_pages
 from curvelab.commands.plots import plot_formats, write_plots
-from curvelab.commands.terminal import exit_code, json_text, print_result, progress, say
+from curvelab.commands.terminal import exit_code, json_text, progress, say, severe
 from curvelab.user_settings import UserSettings, Wishes, metrics_in, names_in, settle, thresholds_in
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def postmortem(
         say("to see them side by side: curvelab compare " + " ".join(shlex.quote(path) for path in paths))
     if export_plots is not None:
         write_plots(diagnoses, export_plots, formats)
-    failing = any(_fails(diagnosis, settings.fail_on) for diagnosis in diagnoses)
+    failing = severe((finding for diagnosis in diagnoses for finding in diagnosis.findings), settings.fail_on)
     raise typer.Exit(exit_code(len(diagnoses), len(gathered.errors), failing))
 
 
@@ -106,15 +106,6 @@ def _diagnosed(gathered: Gathered, settings: UserSettings) -> list[Diagnosis]:
             show(run.name)
             found.append(diagnose(run, settings.options))
         return found
-
-
-def _fails(diagnosis: Diagnosis, fail_on: str) -> bool:
-    from curvelab.model.finding import SEVERITIES
-
-    if fail_on == "never":
-        return False
-    failing = SEVERITIES[[*SEVERITIES].index(fail_on) :]  # type: ignore[arg-type]
-    return any(finding.severity in failing for finding in diagnosis.findings)
 
 
 Delivery = Callable[[Sequence["Diagnosis"], "Gathered"], None]
@@ -131,11 +122,7 @@ def _delivery(settings: UserSettings) -> Delivery:
     def deliver(diagnoses: Sequence[Diagnosis], gathered: Gathered) -> None:
         if not diagnoses and settings.format != "json":
             return  # the errors are told on stderr; only the JSON has a place for them
-        text = written(diagnoses, gathered, file is None)
-        if file is None:
-            print_result(text)
-        else:
-            write_file(file, text)
+        put_text(written(diagnoses, gathered, file is None), file)
 
     return deliver
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curvelab.report.plain import clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from curvelab.model.finding import Finding
 
 FOUND, WRONG_USE, SOME_UNREADABLE, NOTHING_READABLE, INTERNAL_ERROR, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -40,6 +45,34 @@ def exit_code(readable: int, unreadable: int, failing: bool = False) -> int:
     if unreadable:
         return SOME_UNREADABLE if readable else NOTHING_READABLE
     return FOUND if failing else 0
+
+
+def severe(findings: Iterable[Finding], fail_on: str) -> bool:
+    """Whether any finding is at or above a level of --fail-on."""
+    from curvelab.model.finding import SEVERITIES
+
+    if fail_on == "never":
+        return False
+    failing = SEVERITIES[[*SEVERITIES].index(fail_on) :]  # type: ignore[arg-type]
+    return any(finding.severity in failing for finding in findings)
+
+
+def terminal_text(show: Callable[[Console], object], plain: Callable[[int], str], to_stdout: bool, piped_width: int) -> str:
+    """A summary as the terminal takes it: with colours and in its width where it goes to one, else as plain text.
+
+    show          prints it on a console
+    plain         gives it in so many columns, `piped_width` unless COLUMNS says otherwise
+    """
+    if to_stdout and sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        with console.capture() as captured:
+            show(console)
+        return captured.get()
+    import shutil
+
+    return plain(shutil.get_terminal_size((piped_width, 40)).columns if "COLUMNS" in os.environ else piped_width)
 
 
 @contextmanager
