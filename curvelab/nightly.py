@@ -13,7 +13,7 @@ from curvelab.auditing.night import Night, Tick
 from curvelab.auditing.policies import Policy
 from curvelab.auditing.request import Request
 from curvelab.history import History
-from curvelab.model.audit import AuditResult
+from curvelab.model.audit import NEWS, AuditResult
 from curvelab.model.errors import UnreadableError, UsageError
 from curvelab.model.strict_json import encoded
 
@@ -87,7 +87,7 @@ def audited(request: Request, tick: Tick | None = None) -> AuditResult:
 def missed(request: Request) -> dict[str, list[str]]:
     """What targets of messages could not be told by earlier audits; see curvelab.telling."""
     with History.open(request.history) as history:
-        return read_missed(history.memo(_project(request), UNDELIVERED))
+        return read_missed(history.memo(request.kept_as, UNDELIVERED))
 
 
 def delivered(request: Request, result: AuditResult, left: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -97,19 +97,15 @@ def delivered(request: Request, result: AuditResult, left: Mapping[str, Sequence
     """
     if result.rehearsed:
         return
-    names = [one.fingerprint for one in result.of("new", "worse")] + [one.fingerprint for one in result.departures if one.new]
+    names = [one.fingerprint for one in result.of(*NEWS)] + [one.fingerprint for one in result.departures if one.new]
     with History.open(request.history) as history:
-        history.remember(_project(request), TELLING, lambda before: told(before, result.started, names))
+        history.remember(request.kept_as, TELLING, lambda before: told(before, result.started, names))
         if left is not None:
-            history.remember(_project(request), UNDELIVERED, lambda before: encoded(dict(left)).decode())
+            history.remember(request.kept_as, UNDELIVERED, lambda before: encoded(dict(left)).decode())
 
 
 def given_up(request: Request, result: AuditResult) -> None:
     """Write down that nobody was told of a result, since its page could not be written: the next audit tells it."""
     if not result.rehearsed:
         with History.open(request.history) as history:
-            history.remember(_project(request), TELLING, lambda before: delivery.given_up(before, result.started))
-
-
-def _project(request: Request) -> str:
-    return request.project or str(Path(request.root).resolve())
+            history.remember(request.kept_as, TELLING, lambda before: delivery.given_up(before, result.started))

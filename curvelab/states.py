@@ -18,14 +18,13 @@ from typing import NamedTuple
 import msgspec
 
 from curvelab.matching import matched
-from curvelab.model.audit import FoundTonight, TrackedFinding, TrackedState
+from curvelab.model.audit import NEWS, FoundTonight, TrackedFinding, TrackedState
 from curvelab.model.finding import SEVERITIES, Severity
 from curvelab.model.tracking import LOG_CHANGED, LOST, Mute, Tonight
 
 FARTHER = 2.0  # times the told excess, and
 FARTHER_BY = 0.25  # of the threshold more: then a finding is worse at the same severity; judgement
 LOOKED = ("clear", "found")  # outcomes of a pattern that could look
-TELLING: tuple[TrackedState, ...] = ("new", "worse")
 _LISTED: tuple[TrackedState, ...] = ("new", "worse", "known", "muted", "fixed")
 
 
@@ -157,7 +156,7 @@ def _found(
     """The state of a finding that is there; `mutes` hold tonight, those that have `ended` tell why a finding is back."""
     mute = _mute_of(found.pattern, mutes)
     state, was = _state(before, found, mute, accept)
-    telling = state in TELLING and (not tonight.live or found.severity == "critical")
+    telling = state in NEWS and (not tonight.live or found.severity == "critical")
     after = _replaced(
         before, run=tonight.key, run_name=tonight.name, found=found, last_seen=seen, state=state, was=was,
         provisional=tonight.live, fixed=None,

@@ -23,7 +23,7 @@ from curvelab.auditing.sameness import moved_runs, same_content
 from curvelab.auditing.weeks import weeks
 from curvelab.auditing.work import Errand, Job, judge
 from curvelab.history import History, Settled, Tonight
-from curvelab.model.audit import AuditedRun, AuditResult, Departure, RunRecord, TrackedFinding, Unread
+from curvelab.model.audit import NEWS, AuditedRun, AuditResult, Departure, RunRecord, TrackedFinding, Unread
 from curvelab.model.note import Note
 from curvelab.model.strict_json import encoded
 from curvelab.model.tracking import LOG_CHANGED, LOST
@@ -33,7 +33,6 @@ RUNS = 25  # of one task
 BYTES = 48 * 1024**2  # of the logs of one task
 
 Tick = Callable[[str, int, int], None]
-_NEWS = ("new", "worse")
 _WATCHED = {LOST: "clear"}  # found by the audit itself, whatever is selected
 _WHY = {
     "settings": "the settings of the audit have changed",
@@ -63,8 +62,7 @@ class Night:
         self.history = history
         self.now = now
         self.tick = tick or (lambda what, done, all_: None)
-        self.project = request.project or str(request.root)
-        self.stored = history.records(self.project)
+        self.stored = history.records(request.kept_as)
         self.same: set[str] = set()  # runs whose files have new times and the same bytes
         self.passing = False  # whether something failed that may go well the next time
         self.errand = Errand(
@@ -104,7 +102,7 @@ class Night:
             )
         unusual = self._unusual(present)
         settled = self._settled(present, unusual, moved, gone, tree)
-        self._sweep(present, gone)
+        self._sweep(present.values(), gone, unread.values())
         return self._put_together(present, fresh, gone, unread, unusual, settled, tree)
 
     def _settings(self) -> object:
@@ -113,7 +111,7 @@ class Night:
         return policy.options, looked, sorted(self.request.metric_names.items()), self.request.quiet
 
     def _last_tree(self) -> _Tree | None:
-        text = self.history.tree(self.project)
+        text = self.history.tree(self.request.kept_as)
         try:
             return None if text is None else msgspec.json.decode(text, type=_Tree)
         except (msgspec.MsgspecError, UnicodeError):
@@ -186,7 +184,7 @@ class Night:
 
     def _keep(self, records: Sequence[RunRecord]) -> None:
         if not self.request.rehearsed:
-            self.history.keep(self.project, records)
+            self.history.keep(self.request.kept_as, records)
 
     def _dated(self, record: RunRecord, moved: Mapping[str, str]) -> RunRecord:
         """The record, with whether its run is new, or its log has changed."""
@@ -246,7 +244,7 @@ class Night:
             for key, record in present.items()
         ]
         return self.history.settle(
-            self.project,
+            self.request.kept_as,
             tonight,
             now=self.now if self.request.now is not None else time.time(),
             started=self.now,
@@ -256,7 +254,7 @@ class Night:
             gone=[record.run.key for record in gone],
             rehearsed=self.request.rehearsed,
             again=self._untold(),
-            memo=(TELLING, lambda before, new: noted(before, (one.fingerprint for one in new.findings if one.state in _NEWS), self.now)),
+            memo=(TELLING, lambda before, new: noted(before, (one.fingerprint for one in new.findings if one.state in NEWS), self.now)),
         )
 
     def _why(self, record: RunRecord, moved: Mapping[str, str]) -> str:
@@ -312,23 +310,21 @@ class Night:
         record = present.get(finding.run)
         return record is None or finding.pattern == LOST or finding.pattern in record.checked
 
-    def _sweep(self, present: Mapping[str, RunRecord], gone: Sequence[RunRecord]) -> None:
-        """Take away the reports that nothing leads to any more: of runs without findings, and of those long gone."""
+    def _sweep(self, *there: Iterable[RunRecord]) -> None:
+        """Take away the reports that nothing leads to any more: of runs without findings, and of those long gone.
+
+        there   the runs of the result: those that are there, gone tonight, or could not be read
+        """
         if self.errand.pages is None or not self.errand.pages.is_dir():
             return
-        kept = {record.run.page for record in (*present.values(), *gone, *self._present())}
+        kept = {record.run.page for records in there for record in records}
         for path in self.errand.pages.glob("*-????????.html"):
-            if f"{PAGES}/{path.name}" not in kept or self._without_page(path, present):
+            if f"{PAGES}/{path.name}" not in kept:
                 path.unlink(missing_ok=True)
-
-    def _without_page(self, path: Path, present: Mapping[str, RunRecord]) -> bool:
-        """Whether a report is that of a run which needs none tonight."""
-        owner = next((key for key, record in self.stored.items() if record.run.page == f"{PAGES}/{path.name}"), None)
-        return owner is not None and owner in present and present[owner].run.page != f"{PAGES}/{path.name}"
 
     def _untold(self) -> frozenset[str]:
         """Findings that an earlier audit settled, and then came to no end: nobody was told of them."""
-        return untold(self.history.memo(self.project, TELLING), self.now)
+        return untold(self.history.memo(self.request.kept_as, TELLING), self.now)
 
     def _failing(self, finding: TrackedFinding, rule: Rule | None) -> TrackedFinding:
         fails = not self.request.accept and self.request.policy.fails(finding, rule)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from curvelab.model.audit import TrackedFinding
+from curvelab.model.audit import NEWS, TrackedFinding
 from curvelab.model.finding import SEVERITIES
 from curvelab.model.options import Options
 from curvelab.model.run import Run
@@ -93,7 +93,7 @@ class Policy:
 
 def counts(finding: TrackedFinding) -> bool:
     """Whether people are told of a finding: it is new or worse, and firm."""
-    return finding.state in ("new", "worse") and firm(finding)
+    return finding.state in NEWS and firm(finding)
 
 
 def firm(finding: TrackedFinding) -> bool:

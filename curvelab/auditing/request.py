@@ -38,3 +38,8 @@ class Request:
     accept: bool = False
     rehearsed: bool = False
     now: float | None = None
+
+    @property
+    def kept_as(self) -> str:
+        """What the history calls the project."""
+        return self.project or str(Path(self.root).resolve())

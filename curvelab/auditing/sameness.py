@@ -36,7 +36,8 @@ def moved_runs(jobs: Sequence[Job], stored: Mapping[str, RunRecord], root: Path)
     keys = {job.key for job in jobs}
     absent = {key: record for key, record in stored.items() if key not in keys}
     moved = _by_files(jobs, stored, absent)
-    left = {key: r for key, r in absent.items() if key not in moved.values() and not any((root / file).exists() for file in r.files)}
+    known = set(moved.values())
+    left = {key: r for key, r in absent.items() if key not in known and not any((root / file).exists() for file in r.files)}
     contents: dict[tuple[object, ...], list[str]] = {}
     for key, record in left.items():
         if hashes := _hashes(record):

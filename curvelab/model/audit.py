@@ -17,6 +17,7 @@ from curvelab.model.result import SCHEMA
 from curvelab.model.strict_json import strict
 
 TrackedState = Literal["new", "worse", "known", "fixed", "muted"]
+NEWS: tuple[TrackedState, ...] = ("new", "worse")  # what people are told of
 Seen = Literal["new", "changed", "unchanged", "gone"]
 
 
@@ -180,7 +181,7 @@ class Departure(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def new(self) -> bool:
         """Whether it is to be told tonight."""
-        return self.state in ("new", "worse")
+        return self.state in NEWS
 
 
 class Week(msgspec.Struct, frozen=True, kw_only=True):
